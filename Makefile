@@ -1,0 +1,55 @@
+# Everything that a developer or a newcomer runs. `make run` and `make test` need Python 3.11 or later and nothing else.
+PYTHON ?= $(firstword $(foreach p,python3.12 python3.13 python3.11 python3,$(if $(shell $(p) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo yes),$(p))))
+PORT ?= 8080
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
+export LITELLM_LOCAL_MODEL_COST_MAP := True
+export LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS := True
+
+.DEFAULT_GOAL := help
+.PHONY: help run test setup setup-dev check fix bench docs lock clean
+
+help: ## show this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: setup ## set everything up and serve on PORT (8080)
+	@exec $(BIN)/rung serve --port $(PORT)
+
+test: setup-dev ## set everything up and run the tests
+	$(BIN)/python -m pytest $(ARGS)
+
+setup: $(VENV)/.serve ## install what serving, the bundled model and training need into .venv
+
+setup-dev: $(VENV)/.dev ## install the developers' tools too
+
+check: setup-dev ## lint, types, layers, tests with coverage
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/pyright
+	$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
+
+fix: setup-dev ## format, and mend what the linter can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: ## renew the locks (needs uv); COOLDOWN keeps releases of the last two weeks out
+	./requirements/lock
+
+clean: ## remove what was installed and built
+	rm -rf $(VENV) build
+
+$(VENV)/bin/python:
+	@test -n "$(PYTHON)" || { echo "Rung needs Python 3.11, 3.12 or 3.13 on PATH (or: make PYTHON=/path/to/python3.12)"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.serve: requirements/serve.txt pyproject.toml | $(VENV)/bin/python
+	@echo "installing Rung's locked dependencies into $(VENV) (once; a few minutes at most)"
+	$(PIP) install -q --no-deps --require-hashes -r requirements/serve.txt
+	$(PIP) install -q --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt $(VENV)/.serve
+	$(PIP) install -q --no-deps --require-hashes -r requirements/dev.txt
+	@touch $@

@@ -1,0 +1,1 @@
+"""Query -> difficulty, success per ability level, kind of task and token forecast."""

@@ -1,0 +1,84 @@
+"""What the classifier reads of a request, and what it says about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+
+ResponseFormat = Literal["text", "json_object", "json_schema"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """The last user turn, and structured features of the rest; never flattened text.
+
+    Attributes:
+        text: the last user turn, unabridged.
+        turns: number of messages in the conversation, the last user turn included.
+        system_chars: characters of system and developer messages. context_chars: characters of all other earlier messages.
+        tools: number of tools offered. images: number of images in the last turn.
+        response_format: what shape of answer was asked for.
+    """
+
+    text: str
+    turns: int = 1
+    system_chars: int = 0
+    context_chars: int = 0
+    tools: int = 0
+    images: int = 0
+    response_format: ResponseFormat = "text"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenForecast:
+    """Completion tokens without thinking: the expectation, and a conformal quantile with its level (0.9)."""
+
+    expected: int
+    high: int
+    level: float = 0.9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """What the classifier says about one query.
+
+    Attributes:
+        difficulty: 0..1, calibrated: the probability that a cheap model fails. uncertainty: its standard error.
+        kind: the most likely kind of task; kinds: probability per kind.
+        abilities: (L,) rising ability levels, on MMLU-Pro's accuracy scale, 0..1.
+        success: (L,) probability of a right answer at each level; non-decreasing.
+        heads: success probability per model that has a head of its own.
+        tokens: completion tokens without thinking.
+        reasons: the features that moved the difficulty, in words, most important first.
+        version: the artefact's version.
+    """
+
+    difficulty: float
+    uncertainty: float
+    kind: str
+    kinds: dict[str, float]
+    abilities: tuple[float, ...]
+    success: tuple[float, ...]
+    heads: dict[str, float]
+    tokens: TokenForecast
+    reasons: tuple[str, ...]
+    version: str
+
+    def success_at(self, ability: float) -> float:
+        """Probability of a right answer by a model of this ability (0..1), interpolated between the levels."""
+        return float(np.interp(ability, self.abilities, self.success))
+
+
+class Classifier(Protocol):
+    """Anything that judges queries: the shipped artefact, a tenant's own, a test's."""
+
+    @property
+    def version(self) -> str:
+        """The artefact's version, shown in receipts."""
+        ...
+
+    def estimate(self, query: Query) -> Estimate:
+        """Judge one query. Pure CPU; called in a worker thread."""
+        ...

@@ -1,0 +1,1 @@
+"""Logs and data -> a proven classifier, and the benchmarks that prove it."""
