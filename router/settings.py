@@ -1,0 +1,252 @@
+"""Settings: the environment and `rung.yaml`, validated as a whole.
+
+Precedence: arguments given in code, then environment variables (`RUNG_` with `__` for nesting, for example
+`RUNG_SERVER__PORT`), then the YAML file named by `RUNG_CONFIG` (`./rung.yaml` where it exists), then the defaults.
+`REDIS_URL` is read too. Nothing else in the gateway reads the environment, but for the providers' own keys, which
+`models[].api_key_env` names.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, cast
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+IDENTIFIER = r"^[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}$"
+TENANT_ID = r"^[a-z0-9][a-z0-9_-]{0,62}$"
+
+Usd = Annotated[Decimal, Field(ge=0, max_digits=18, decimal_places=9)]
+Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+class ConfigError(Exception):
+    """The configuration is wrong; the message names every place and what belongs there."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ServerSettings(_Section):
+    """Where and how the gateway listens."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    workers: Annotated[int, Field(ge=1, le=128)] = 1
+    max_body_bytes: Annotated[int, Field(ge=1024)] = 20 * 1024 * 1024
+    body_timeout_s: Annotated[float, Field(gt=0)] = 30.0
+    request_timeout_s: Annotated[float, Field(gt=0)] = 600.0
+    drain_timeout_s: Annotated[float, Field(ge=0)] = 30.0
+
+
+def _store_url(url: str | None) -> str | None:
+    if url is not None and not re.match(r"^(redis|rediss|unix)://", url):
+        raise ValueError("must begin with redis://, rediss:// or unix://")
+    return url
+
+
+class StoreSettings(_Section):
+    """Redis or Valkey. Without a URL, a private server is started in `data_dir`."""
+
+    url: Annotated[str | None, AfterValidator(_store_url)] = None
+    data_dir: Path = Path(".rung")
+    timeout_ms: Annotated[int, Field(ge=10, le=10_000)] = 200
+    pepper: SecretStr | None = None
+
+
+class ClassifierSettings(_Section):
+    """Which difficulty model judges, and how long it may take."""
+
+    artefact: str = "default"
+    encoder: str = "static"
+    timeout_ms: Annotated[float, Field(gt=0)] = 100.0
+    recent_scores: Annotated[int, Field(ge=0)] = 4096
+
+
+class CacheSettings(_Section):
+    """The exact-answer cache."""
+
+    enabled: bool = True
+    ttl_s: Annotated[int, Field(ge=1)] = 3600
+    max_answer_bytes: Annotated[int, Field(ge=0)] = 256 * 1024
+    # OpenAI's default temperature is 1: above it, the caller asks for variety.
+    max_temperature: Annotated[float, Field(ge=0, le=2)] = 1.0
+
+
+class PriceSettings(_Section):
+    """Dollars per million tokens."""
+
+    input: Usd
+    output: Usd
+    reasoning: Usd | None = None
+    cache_read: Usd | None = None
+    cache_write: Usd | None = None
+
+
+class ReasoningSettings(_Section):
+    """Overrides of what a model takes as a thinking dial; what is absent is seeded from LiteLLM's model map."""
+
+    family: str | None = None
+    control: Literal["none", "always", "toggle", "levels", "tokens"] | None = None
+    levels: dict[str, int] | None = None
+    min_tokens: int | None = None
+    max_tokens: int | None = None
+    can_disable: bool | None = None
+    hard_cap: bool | None = None
+
+
+class ModelSettings(_Section):
+    """One model of the ladder. Prices, windows and capabilities are seeded from LiteLLM's map where they are absent."""
+
+    id: Annotated[str, Field(pattern=IDENTIFIER)]
+    upstream: Annotated[str, Field(min_length=3)]
+    tier: str
+    api_key: SecretStr | None = None
+    api_key_env: str | None = None
+    api_base: str | None = None
+    prices: PriceSettings | None = None
+    context_window: Annotated[int, Field(ge=256)] | None = None
+    max_output: Annotated[int, Field(ge=16)] | None = None
+    ability: Probability | None = None
+    capabilities: list[str] | None = None
+    reasoning: ReasoningSettings | None = None
+    latency_s: Annotated[float, Field(gt=0)] | None = None
+    tokens_per_s: Annotated[float, Field(gt=0)] | None = None
+    # True: fields of the request that Rung does not know are passed on to this upstream.
+    accept_unknown_fields: bool = False
+    tags: list[str] = []
+
+    @model_validator(mode="after")
+    def _one_key(self) -> Self:
+        if self.api_key is not None and self.api_key_env is not None:
+            raise ValueError("give `api_key` or `api_key_env`, not both")
+        return self
+
+
+class BudgetSettings(_Section):
+    """Money for a window. Windows are in UTC."""
+
+    limit_usd: Usd
+    window: Literal["hour", "day", "week", "month", "total"] = "month"
+
+
+class TenantSettings(_Section):
+    """A tenant that is declared in the file, beside those made by `rung tenants create`."""
+
+    id: Annotated[str, Field(pattern=TENANT_ID)]
+    name: str = ""
+    budgets: list[BudgetSettings] = []
+    models: list[str] | None = None
+    quality: Probability | None = None
+    requests_per_minute: Annotated[int, Field(ge=1)] | None = None
+    tokens_per_minute: Annotated[int, Field(ge=1)] | None = None
+
+
+class Settings(BaseSettings):
+    """The whole configuration of one gateway."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="RUNG_", env_nested_delimiter="__", extra="forbid", frozen=True, env_ignore_empty=True
+    )
+
+    server: ServerSettings = ServerSettings()
+    store: StoreSettings = StoreSettings()
+    classifier: ClassifierSettings = ClassifierSettings()
+    cache: CacheSettings = CacheSettings()
+    quality: Probability = 0.5
+    tiers: list[str] = ["economy", "standard", "premium"]
+    models: list[ModelSettings] = []
+    tenants: list[TenantSettings] = []
+    metrics_tenant_label: bool = False
+    # None: the example ladder is served by the bundled model where no provider's key is found.
+    local_model: bool | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        _refuse_duplicates("models", [m.id for m in self.models])
+        _refuse_duplicates("tenants", [t.id for t in self.tenants])
+        for model in self.models:
+            if model.tier not in self.tiers:
+                raise ValueError(f"model `{model.id}`: tier `{model.tier}` is not one of tiers: {', '.join(self.tiers)}")
+            if model.id == "auto" or model.id.startswith("auto:"):
+                raise ValueError(f"model `{model.id}`: `auto` is the name by which Rung chooses; take another id")
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment overrides the file, which arrives as arguments from `load`."""
+        del settings_cls, dotenv_settings, file_secret_settings
+        return env_settings, init_settings
+
+
+def _refuse_duplicates(what: str, ids: list[str]) -> None:
+    repeated = sorted({i for i in ids if ids.count(i) > 1})
+    if repeated:
+        raise ValueError(f"{what}: `{repeated[0]}` stands there twice; ids are unique")
+
+
+def load(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
+    """Read the file (`path`, else `RUNG_CONFIG`, else `./rung.yaml` where it exists) and the environment.
+
+    Raises:
+        ConfigError: the file is missing, is not YAML or does not fit; the message names each place and remedy.
+    """
+    file = path or _configured_path(environ)
+    content = _read_yaml(file) if file is not None else {}
+    redis_url = environ.get("REDIS_URL")
+    if redis_url and "RUNG_STORE__URL" not in environ:
+        content = {**content, "store": {"url": redis_url, **cast("dict[str, Any]", content.get("store") or {})}}
+    try:
+        return Settings(**content)
+    except ValidationError as error:
+        raise ConfigError(_explain(error, file)) from None
+
+
+def _configured_path(environ: Mapping[str, str]) -> Path | None:
+    named = environ.get("RUNG_CONFIG")
+    if named:
+        return Path(named)
+    default = Path("rung.yaml")
+    return default if default.is_file() else None
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file. `rung init` writes one; RUNG_CONFIG names another.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: is not valid YAML: {error}") from None
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: must be a mapping with keys such as `models:` and `tenants:`")
+    return cast("dict[str, Any]", content)
+
+
+def _explain(error: ValidationError, file: Path | None) -> str:
+    where = str(file) if file is not None else "settings"
+    lines = [f"{where}: {error.error_count()} thing(s) to mend:"]
+    for item in error.errors(include_url=False, include_input=False):
+        place = ".".join(str(part) for part in item["loc"]) or "(whole file)"
+        message = item["msg"].removeprefix("Value error, ")
+        if item["type"] == "extra_forbidden":
+            message = "is not a setting of Rung; remove it or mend its spelling (docs/reference/settings.md lists all)"
+        lines.append(f"  {place}: {message}")
+    return "\n".join(lines)

@@ -1,0 +1,104 @@
+"""Reading a request's body: bounded, in time, and as one JSON object; every way that it can be wrong has its error."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, cast
+
+import jiter
+from starlette.types import Message, Receive
+
+from router.errors import BodyTooLarge, BodyTooSlow, InvalidJSON, UnsupportedMedia
+
+
+class ClientGone(Exception):  # noqa: N818 - an event, not a fault: nobody is left to read a reply
+    """The client closed the connection before its request was whole."""
+
+
+async def read_body(headers: Mapping[bytes, bytes], receive: Receive, *, max_bytes: int, timeout_s: float) -> bytes:
+    """The whole body.
+
+    Args:
+        headers: the request's headers, names in lower case.
+        receive: ASGI's receive.
+        max_bytes: the largest body that is taken.
+        timeout_s: seconds within which all of it must have arrived.
+
+    Raises:
+        UnsupportedMedia: not JSON by its content type, or compressed.
+        BodyTooLarge: over the limit, by its declared length or by its bytes.
+        BodyTooSlow: not whole in time.
+        ClientGone: the connection was closed.
+    """
+    _check_headers(headers, max_bytes)
+    message = await _first_message(receive, timeout_s)
+    if not message.get("more_body", False):
+        return _within(message.get("body", b""), max_bytes)
+    try:
+        async with asyncio.timeout(timeout_s):
+            return await _collect(message, receive, max_bytes)
+    except TimeoutError:
+        raise BodyTooSlow(f"The body did not arrive within {timeout_s:g} s.") from None
+
+
+def _check_headers(headers: Mapping[bytes, bytes], max_bytes: int) -> None:
+    media = headers.get(b"content-type", b"").split(b";", 1)[0].strip().lower()
+    if media != b"application/json" and not (media.startswith(b"application/") and media.endswith(b"+json")):
+        raise UnsupportedMedia("Send the body as JSON, with `content-type: application/json`.")
+    if headers.get(b"content-encoding", b"identity").strip().lower() != b"identity":
+        raise UnsupportedMedia("Compressed bodies are not taken; send plain JSON without `content-encoding`.")
+    length = headers.get(b"content-length", b"")
+    if length.isdigit() and int(length[:20]) > max_bytes:
+        raise _too_large(max_bytes)
+
+
+def _too_large(max_bytes: int) -> BodyTooLarge:
+    return BodyTooLarge(f"The body is larger than {max_bytes} bytes (setting `server.max_body_bytes`).")
+
+
+def _within(body: bytes, max_bytes: int) -> bytes:
+    if len(body) > max_bytes:
+        raise _too_large(max_bytes)
+    return body
+
+
+async def _first_message(receive: Receive, timeout_s: float) -> Message:
+    # The first part is nearly always there already: `timeout` around it costs nothing then.
+    try:
+        async with asyncio.timeout(timeout_s):
+            message = await receive()
+    except TimeoutError:
+        raise BodyTooSlow(f"The body did not arrive within {timeout_s:g} s.") from None
+    if message["type"] == "http.disconnect":
+        raise ClientGone
+    return message
+
+
+async def _collect(message: Message, receive: Receive, max_bytes: int) -> bytes:
+    parts = bytearray(message.get("body", b""))
+    while message.get("more_body", False):
+        if len(parts) > max_bytes:
+            raise _too_large(max_bytes)
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        parts += message.get("body", b"")
+    return _within(bytes(parts), max_bytes)
+
+
+def parse_object(body: bytes) -> dict[str, Any]:
+    """One JSON object in UTF-8, without duplicate keys, NaN, a byte-order mark or absurd depth.
+
+    Raises:
+        InvalidJSON: what is wrong and where (line and column).
+    """
+    if not body.strip():
+        raise InvalidJSON("The body is empty; send one JSON object.")
+    try:
+        value = jiter.from_json(body, allow_inf_nan=False, catch_duplicate_keys=True)
+    except ValueError as error:
+        raise InvalidJSON(f"The body is not valid JSON: {error}.") from None
+    if not isinstance(value, dict):
+        raise InvalidJSON("The body must be one JSON object, not an array or a bare value.")
+    return cast("dict[str, Any]", value)
