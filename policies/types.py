@@ -1,15 +1,16 @@
 """The words that the policy speaks: what goes into a decision and what comes out of it.
 
-Everything here is a frozen value. Money is an integer number of nano-dollars (10^-9 USD); prices are nano-dollars
-per *million* tokens, so that $0.0375 per million is the exact integer 37,500,000; tokens are integers; times are
-seconds; probabilities and qualities lie in 0..1.
+Everything here is a frozen value. Money is an integer number of nano-dollars (10^-9 USD); prices are
+nano-dollars per *million* tokens, so that $0.0375 per million is the exact integer 37,500,000; tokens are
+integers; times are seconds; probabilities and qualities lie in 0..1.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Protocol
 
 NANO_PER_USD = 1_000_000_000
 
@@ -38,7 +39,7 @@ class Control(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prices:
-    """List prices in nano-dollars per million tokens. `None`: billed like `output` (reasoning) or `input` (cache)."""
+    """List prices in nano-dollars per million tokens. None: as `output` (reasoning), as `input` (cache)."""
 
     input: int
     output: int
@@ -58,7 +59,8 @@ class Reasoning:
         min_tokens: for TOKENS, the least budget that the model accepts when it thinks at all.
         max_tokens: for TOKENS, the largest budget.
         can_disable: whether an allowance of 0 can be honoured.
-        hard_cap: whether the provider enforces the allowance; otherwise it is advisory and `max_tokens` enforces it.
+        hard_cap: whether the provider enforces the allowance; otherwise it is advisory and `max_tokens`
+            enforces it.
     """
 
     family: str = "none"
@@ -78,10 +80,11 @@ class Model:
         id: the name that clients and receipts use.
         upstream: LiteLLM's name, for example `openai/gpt-5-mini`.
         tier: the tier that it belongs to.
-        ability: expected accuracy without thinking on a broad reference mix (MMLU-Pro's scale), 0..1. It places a model that the
-            classifier has no head for.
+        ability: expected accuracy without thinking on a broad reference mix (MMLU-Pro's scale), 0..1. It
+            places a model that the classifier has no head for.
         latency_s: seconds to the first token. tokens_per_s: speed afterwards.
-        available: whether it can be called now; `unavailable_because` says how to mend it, for example `set OPENAI_API_KEY`.
+        available: whether it can be called now; `unavailable_because` says how to mend it, for
+            example `no key for it (set OPENAI_API_KEY)`; it is a clause of the receipt's sentence.
     """
 
     id: str
@@ -175,7 +178,8 @@ class Purse:
 
     Attributes:
         remaining_nano: limit - spent - held of the tightest budget, or None where nothing limits the tenant.
-        pacing_price: the shadow price of a dollar, >= 0: how much more than its face a dollar is worth to this tenant now.
+        pacing_price: the shadow price of a dollar, >= 0: how much more than its face a dollar is worth to
+            this tenant now.
         limit_nano, spent_nano, held_nano: of the tightest budget, for the receipt.
     """
 
@@ -210,7 +214,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One call that the plan allows: model, granted reasoning tokens, and the cap on everything that it may produce."""
+    """One call that the plan allows: model, granted thinking, and the cap on all that it may produce."""
 
     model: str
     tier: str
@@ -218,6 +222,22 @@ class Attempt:
     max_tokens: int
     expected_cost_nano: int
     worst_cost_nano: int
+
+
+class Words(Protocol):
+    """The sentences of a decision, written when they are read."""
+
+    def why(self) -> str:
+        """Why this rung."""
+        ...
+
+    def why_not_cheaper(self) -> str:
+        """What the best of the cheaper rungs would lose."""
+        ...
+
+    def why_not_better(self) -> str:
+        """What the best of the better rungs would cost."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,19 +249,41 @@ class Decision:
         chosen: the best admissible rung that is available: the first attempt of the plan.
         plan: the attempts in order; the first is the choice, the others its fallbacks.
         candidates: every rung considered, best utility first among the admissible, the rejected ones last.
+            Built when it is first looked at: rendering the ladder costs more than deciding.
         hold_nano: what must be reserved before dispatch: the worst case of the dearest attempt of the plan.
         propensity: probability with which `chosen` was taken (1.0 without exploration).
-        why, why_not_cheaper, why_not_better: one sentence each.
+        words: writes `why`, `why_not_cheaper` and `why_not_better`, one sentence each.
+        forecast, wishes, purse: what was decided from, for the receipt.
+        unavailable_because: why `preferred` is not the one that is served, or "" where it is.
+        notes: what the caller should know about the choice, for example a model that cannot but think.
     """
 
     preferred: Candidate
     chosen: Candidate
     plan: tuple[Attempt, ...]
-    candidates: tuple[Candidate, ...]
+    candidates: Sequence[Candidate]
     hold_nano: int
-    why: str
-    why_not_cheaper: str
-    why_not_better: str
+    words: Words = field(repr=False, compare=False)
     propensity: float = 1.0
     policy_version: str = "1"
     catalog_version: str = ""
+    forecast: Forecast | None = None
+    wishes: Wishes | None = None
+    purse: Purse | None = None
+    unavailable_because: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def why(self) -> str:
+        """Why this rung, in one sentence."""
+        return self.words.why()
+
+    @property
+    def why_not_cheaper(self) -> str:
+        """What the best of the cheaper rungs would lose, in one sentence."""
+        return self.words.why_not_cheaper()
+
+    @property
+    def why_not_better(self) -> str:
+        """What the best of the better rungs would cost, in one sentence."""
+        return self.words.why_not_better()

@@ -1,0 +1,100 @@
+"""What tokens cost. The only place where tokens become money.
+
+All arithmetic is on integers: a price is nano-dollars per million tokens, so tokens x price is nano-dollars x
+    10^6,
+summed exactly and rounded half up once, at the very end.
+"""
+
+from __future__ import annotations
+
+from policies.types import NANO_PER_USD, Prices
+
+PER_PRICE = 1_000_000  # prices are per million tokens
+_HALF = PER_PRICE // 2
+
+
+def cost_nano(
+    prices: Prices,
+    *,
+    input_tokens: int,
+    output_tokens: int,
+    cached_read: int = 0,
+    cached_write: int = 0,
+    reasoning: int | None = None,
+    reasoning_inside: bool = True,
+) -> int:
+    """Cost of one call's usage in nano-dollars.
+
+    Args:
+        prices: the price list in force.
+        input_tokens: all prompt tokens, those read from and written to the provider's cache included.
+        output_tokens: tokens produced.
+        cached_read: the part of `input_tokens` that came out of the cache.
+        cached_write: the part of `input_tokens` that went into it.
+        reasoning: tokens spent on thinking, or None where the provider does not report them (they are then
+            billed as part of the output, which holds them).
+        reasoning_inside: whether `output_tokens` holds `reasoning` (OpenAI, Anthropic) or stands beside it
+            (Gemini).
+
+    Raises:
+        ValueError: a count is negative, or a part is larger than its whole.
+    """
+    thought = reasoning or 0
+    answer = output_tokens - thought if reasoning_inside else output_tokens
+    fresh = input_tokens - cached_read - cached_write
+    if min(fresh, cached_read, cached_write, answer, thought) < 0:
+        raise ValueError(
+            f"impossible usage: input {input_tokens} (cached: {cached_read} + {cached_write}), "
+            f"output {output_tokens}, reasoning {reasoning}: a count is negative or a part is larger than its whole"
+        )
+    micro = (
+        fresh * prices.input
+        + cached_read * _or(prices.cache_read, prices.input)
+        + cached_write * _or(prices.cache_write, prices.input)
+        + answer * prices.output
+        + thought * _or(prices.reasoning, prices.output)
+    )
+    return (micro + _HALF) // PER_PRICE
+
+
+def expected_nano(prices: Prices, *, input_tokens: int, answer: int, thinking: int, choices: int = 1) -> int:
+    """Expected cost of a call: the prompt once, and answer and thinking tokens for each choice."""
+    produced = answer * prices.output + thinking * _or(prices.reasoning, prices.output)
+    return (input_tokens * prices.input + choices * produced + _HALF) // PER_PRICE
+
+
+def worst_nano(prices: Prices, *, input_tokens: int, max_tokens: int, choices: int = 1) -> int:
+    """The most that a call can cost: every prompt token at its dearest, every choice filled to `max_tokens`.
+
+    `max_tokens` holds thinking and answer together, and thinking may eat all of it where the allowance is
+    advisory;
+    so the whole of it counts at the dearer of the two prices. Rounded up: a hold must not be short by a half.
+    """
+    return -(
+        -(input_tokens * dearest_input(prices) + choices * max_tokens * dearest_output(prices)) // PER_PRICE
+    )
+
+
+def dearest_input(prices: Prices) -> int:
+    """The highest price that a prompt token may be billed at: fresh, read from the cache or written to it."""
+    return max(prices.input, prices.cache_write or 0, prices.cache_read or 0)
+
+
+def dearest_output(prices: Prices) -> int:
+    """The highest price that a produced token may be billed at."""
+    return max(prices.output, prices.reasoning or 0)
+
+
+def usd(nano: int) -> str:
+    """Nano-dollars as a decimal string of dollars, exact, without trailing zeros beyond two places.
+
+    >>> usd(7_100_000), usd(50_000_000), usd(-1)
+    ('0.0071', '0.05', '-0.000000001')
+    """
+    whole, part = divmod(abs(nano), NANO_PER_USD)
+    digits = f"{part:09d}".rstrip("0").ljust(2, "0")
+    return f"{'-' if nano < 0 else ''}{whole}.{digits}"
+
+
+def _or(price: int | None, instead: int) -> int:
+    return instead if price is None else price

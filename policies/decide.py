@@ -1,0 +1,166 @@
+"""The decision: from difficulty, money and wishes to a plan. Pure; the same inputs give the same decision.
+
+Phases: the models that may be considered; their rungs, priced; floors; the choice over the whole ladder and
+    over what can
+be called now; the plan of attempts with the money to hold; one sentence each for why, why not cheaper, why
+not better.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
+
+from policies.candidates import permitted, too_long
+from policies.catalog import Catalog, Entry
+from policies.choice import Taste, pick, within
+from policies.errors import ModelDenied, NoCandidate, NotReachable, TooLong, Unaffordable
+from policies.explain import Board, Ladder, Sentences, notes
+from policies.plan import attempt, fallbacks
+from policies.policy import DEFAULT, Policy
+from policies.rungs import Rung, latency_s, price_rungs
+from policies.types import Decision, Demand, Forecast, Purse, Wishes
+
+THINKING: Callable[[Rung], int] = attrgetter("allowance")
+MONEY: Callable[[Rung], int] = attrgetter("worst")
+NONE_DOWN: Mapping[str, str] = {}
+
+
+def decide(
+    *,
+    catalog: Catalog,
+    demand: Demand,
+    forecast: Forecast,
+    wishes: Wishes,
+    purse: Purse,
+    policy: Policy = DEFAULT,
+    down: Mapping[str, str] = NONE_DOWN,
+) -> Decision:
+    """Choose a rung and plan the attempts.
+
+    Args:
+        catalog: the models.
+        demand: what the request needs.
+        forecast: the classifier's numbers.
+        wishes: what caller and tenant want.
+        purse: the tenant's money now.
+        policy: the operator's knobs.
+        down: models that cannot be called at the moment (an open breaker), each with the reason.
+
+    Raises:
+        UnknownModel, ModelDenied: the named model. NoCandidate (TooLong): the constraints reject every rung.
+        NotReachable: no admissible model can be called now. Unaffordable: the money left covers none.
+    """
+    entries = catalog.entries if demand.model is None else (_named(catalog, demand.model, wishes),)
+    rungs, rejected = price_rungs(
+        entries, catalog.allowances, demand=demand, forecast=forecast, wishes=wishes, policy=policy
+    )
+    board = Board(
+        catalog=catalog,
+        demand=demand,
+        forecast=forecast,
+        wishes=wishes,
+        purse=purse,
+        policy=policy,
+        down=down,
+        rungs=rungs,
+        rejected=rejected,
+        taste=Taste(
+            value=policy.value_nano(wishes.quality),
+            weight=1.0 + purse.pacing_price,
+            tolerance=policy.tolerance_at(wishes.quality),
+        ),
+        thinking=_least(demand.reasoning_ceiling, wishes.max_reasoning_tokens),
+        money=_least(purse.remaining_nano, wishes.max_cost_nano),
+    )
+    return _decision(board, _choosable(board))
+
+
+def _named(catalog: Catalog, model: str, wishes: Wishes) -> Entry:
+    entry = catalog.entry(model)
+    if not permitted(model, wishes):
+        raise ModelDenied(model)
+    return entry
+
+
+def _choosable(board: Board) -> list[Rung]:
+    """The rungs that every wish but the ones about money admits."""
+    rungs = board.rungs
+    if board.demand.model is None:
+        rungs = _above_floors(rungs, board.wishes)
+    if board.thinking is not None and rungs:
+        under = within(rungs, THINKING, board.thinking, board.taste)
+        # A named model that cannot think as little as it should gives its least, and the notes say so.
+        rungs = under or ([min(rungs, key=lambda r: r.allowance)] if board.demand.model is not None else [])
+    if not rungs:
+        raise _nothing_fits(board)
+    return rungs
+
+
+def _above_floors(rungs: list[Rung], wishes: Wishes) -> list[Rung]:
+    floor, limit = wishes.min_quality, wishes.max_latency_s
+    if floor is not None:
+        rungs = [r for r in rungs if r.quality >= floor]
+    if limit is not None:
+        rungs = [r for r in rungs if latency_s(r) <= limit]
+    return rungs
+
+
+def _affordable(board: Board, rungs: list[Rung]) -> list[Rung]:
+    return rungs if board.money is None else within(rungs, MONEY, board.money, board.taste)
+
+
+def _decision(board: Board, rungs: list[Rung]) -> Decision:
+    """The choice over `rungs`, twice: as if every model could be called, and over those that can."""
+    taste, demand = board.taste, board.demand
+    reachable = rungs if board.all_callable else [r for r in rungs if board.can_call(r)]
+    if not reachable:
+        raise NotReachable({r.entry.model.id: board.why_down(r) for r in rungs})
+    affordable = _affordable(board, reachable)
+    if not affordable:
+        raise _too_dear(board, reachable)
+    chosen = pick(affordable, taste)
+    # Nothing is lost where all can be called; otherwise what can be called and paid shows that the whole can
+    # be paid.
+    preferred = chosen if reachable is rungs else pick(_affordable(board, rungs), taste)
+    others = () if demand.model else fallbacks(chosen, affordable, taste, board.policy.max_attempts - 1)
+    plan = tuple(attempt(r, demand, board.forecast, board.policy, board.money) for r in (chosen, *others))
+    ladder = Ladder(board)
+    return Decision(
+        preferred=ladder.candidate(preferred),
+        chosen=ladder.candidate(chosen),
+        plan=plan,
+        candidates=ladder,
+        hold_nano=max(a.worst_cost_nano for a in plan),
+        words=Sentences(board, chosen),
+        policy_version=board.policy.version,
+        catalog_version=board.catalog.version,
+        forecast=board.forecast,
+        wishes=board.wishes,
+        purse=board.purse,
+        unavailable_because="" if preferred is chosen else board.why_down(preferred),
+        notes=notes(board, chosen),
+    )
+
+
+def _nothing_fits(board: Board) -> NoCandidate:
+    reasons = dict(board.rejected)
+    for rung in board.rungs:
+        reasons.setdefault(rung.entry.model.id, board.objection(rung))
+    considered = [board.catalog.get(name) for name in reasons if permitted(name, board.wishes)]
+    if considered and all(too_long(model, board.demand) for model in considered):
+        return TooLong(reasons)
+    return NoCandidate(reasons)
+
+
+def _too_dear(board: Board, rungs: Sequence[Rung]) -> NoCandidate | Unaffordable:
+    remaining = board.purse.remaining_nano
+    needed = min(r.worst for r in rungs)
+    if remaining is not None and needed > remaining:
+        return Unaffordable(needed_nano=needed, remaining_nano=remaining)
+    return NoCandidate({r.entry.model.id: board.objection(r) for r in rungs})
+
+
+def _least(*ceilings: int | None) -> int | None:
+    given = [c for c in ceilings if c is not None]
+    return min(given) if given else None

@@ -1,0 +1,70 @@
+"""From a chosen rung to calls: the cap on what each attempt may produce, and the fallbacks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from policies.candidates import room
+from policies.choice import Taste
+from policies.cost import PER_PRICE, worst_nano
+from policies.policy import Policy
+from policies.rungs import Rung, answer_reserve
+from policies.types import Attempt, Demand, Forecast
+
+
+def attempt(rung: Rung, demand: Demand, forecast: Forecast, policy: Policy, money: int | None) -> Attempt:
+    """The call that a rung stands for. Scarce money shortens the answer cap, never below the reserve."""
+    entry = rung.entry
+    model = entry.model
+    free = room(model, demand)
+    max_tokens = min(
+        free, rung.allowance + max(policy.answer_cap, policy.answer_cap_factor * forecast.answer_tokens_high)
+    )
+    if money is not None:
+        max_tokens = min(max_tokens, _affordable_tokens(rung, demand, forecast, money))
+    return Attempt(
+        model=model.id,
+        tier=model.tier,
+        allowance=rung.allowance,
+        max_tokens=max_tokens,
+        expected_cost_nano=rung.cost,
+        worst_cost_nano=worst_nano(
+            model.prices, input_tokens=demand.input_tokens, max_tokens=max_tokens, choices=demand.choices
+        ),
+    )
+
+
+def fallbacks(chosen: Rung, rungs: Sequence[Rung], taste: Taste, count: int) -> list[Rung]:
+    """The best rung of each other model by utility, those of another provider than the choice's ahead.
+
+    A provider that fails, fails for all its models more often than for one.
+    """
+    value, weight = taste.value, taste.weight
+    best: dict[str, tuple[float, Rung]] = {}
+    for rung in rungs:
+        name = rung.entry.model.id
+        utility = value * rung.quality - weight * rung.cost
+        if name not in best or utility > best[name][0]:
+            best[name] = (utility, rung)
+    model = chosen.entry.model
+    best.pop(model.id, None)
+    provider = _provider(model.upstream)
+    ranked = sorted(
+        best.items(),
+        key=lambda item: (_provider(item[1][1].entry.model.upstream) == provider, -item[1][0], item[0]),
+    )
+    return [rung for _, (_, rung) in ranked[:count]]
+
+
+def _affordable_tokens(rung: Rung, demand: Demand, forecast: Forecast, money: int) -> int:
+    entry = rung.entry
+    per_token = demand.choices * entry.price_worst_output
+    reserve = rung.allowance + answer_reserve(room(entry.model, demand), forecast)
+    if per_token == 0:
+        return max(reserve, room(entry.model, demand))
+    left = money * PER_PRICE - demand.input_tokens * entry.price_worst_input
+    return max(reserve, left // per_token)
+
+
+def _provider(upstream: str) -> str:
+    return upstream.partition("/")[0]

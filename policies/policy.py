@@ -1,0 +1,53 @@
+"""The knobs of a decision that belong to the operator rather than to one request: a versioned value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from policies.quality import PRIORS, Curve
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """How quality is weighed against money.
+
+    The value of a right answer is geometric in the dial: value(dial) = cheapest * (best / cheapest) ** dial,
+        because
+    people's willingness to pay spans orders of magnitude and a dial should feel even over all of them.
+
+    Attributes:
+        version: shown in receipts; change it with the content.
+        value_at_0_nano, value_at_1_nano: what a right answer is worth at the dial's ends, nano-dollars.
+        tolerance: quality that `auto` gives away for a cheaper rung at a dial of 0; falls to 0 at a dial of
+            1. It is the size of a difference that the classifier cannot see (its calibration error is .02 to
+            .05 with labels).
+        answer_cap: tokens of answer always allowed for where the client sets no cap of its own.
+        answer_cap_factor: ... and at least so many times the 90 % quantile of the answer's length.
+        max_attempts: upstream attempts in a plan, the first included.
+        curves: what thinking buys per kind of task.
+    """
+
+    version: str = "1"
+    value_at_0_nano: int = (
+        300_000  # $0.0003: a fraction of a cent, the price of a short answer by a small model
+    )
+    value_at_1_nano: int = (
+        3_000_000_000  # $3: minutes of a specialist's time; the middle, $0.03, is seconds of anybody's
+    )
+    tolerance: float = 0.10
+    answer_cap: int = 4096
+    answer_cap_factor: int = 4
+    max_attempts: int = 3
+    curves: Mapping[str, Curve] = field(default_factory=lambda: PRIORS)
+
+    def value_nano(self, dial: float) -> float:
+        """What a right answer is worth at a dial of 0..1, nano-dollars."""
+        return self.value_at_0_nano * (self.value_at_1_nano / self.value_at_0_nano) ** dial
+
+    def tolerance_at(self, dial: float) -> float:
+        """Quality given away for a cheaper rung at a dial of 0..1."""
+        return self.tolerance * (1.0 - dial)
+
+
+DEFAULT = Policy()

@@ -1,0 +1,126 @@
+r"""How likely a rung is to answer rightly: the only place that knows what thinking buys.
+
+A model's head gives the probability p0 of a right answer without thinking. An allowance of `a` tokens
+multiplies the *odds*, not the probability:
+
+    q(a) = o / (1 + o),   o = p0 / (1 - p0) * exp(G * s),   s = 1 - exp(-a / need)
+    need = max(curve.floor_tokens, 300 * 20 ** difficulty)   tokens
+
+`G` is the gain in log-odds of unlimited thinking on that kind of task, `need` the tokens that such a question
+takes,
+and `need * s` also the tokens that are expected to be spent: a hard question uses more of the same allowance.
+
+Why the odds: on ZebraLogic, o3-mini from low to medium effort gains +1.5 in log-odds on medium puzzles (91.1
+    -> 97.9),
++1.4 on large (64.5 -> 88.0) and +1.6 on the largest (23.0 -> 60.0): nearly one constant, where the gain in
+points runs from 7 to 37. So thinking pays where a model is in doubt, and hardly where it is nearly sure. From
+medium to high effort only the largest gain again (60.0 -> 75.5): harder questions saturate later, which is
+what `need` says.
+
+Why 300 and 20: median reasoning tokens of 332 for a basic question and 6,045 for one of AIME.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+NEED_EASY = 300.0  # tokens: the median for a basic question is 332
+NEED_RATIO = (
+    20.0  # hardest over easiest: 6,045 for AIME over 332, and the classifier's scale hardly reaches its ends
+)
+_SURE = 1e-4  # no head knows better than one in ten thousand; keeps the odds finite
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Curve:
+    """What thinking does for one kind of task.
+
+    Attributes:
+        gain: log-odds that unlimited thinking adds; 0 where it does not pay, below 0 where it harms.
+        floor_tokens: the least number of tokens that thinking takes before it pays, whatever the difficulty.
+    """
+
+    gain: float
+    floor_tokens: int = 0
+
+
+PRIORS: Mapping[str, Curve] = MappingProxyType(
+    {
+        # ZebraLogic gives 3.6 from a least to an ample allowance, LiveBench's reasoning +14.4 points (1.0):
+        # between them.
+        "logic": Curve(gain=2.4),
+        # LiveBench mathematics +11.1 points from low effort to high; low effort has already taken a third of
+        # the gain.
+        "mathematics": Curve(gain=1.6),
+        # LiveBench instruction following: +14.5 points.
+        "instruction_following": Curve(gain=1.0),
+        # LiveBench coding: +1.5 points (-7.8 to +9.7 over 12 model pairs); Aider polyglot, gpt-5, low to
+        # high: 81.3 -> 88.0.
+        "coding": Curve(gain=0.25),
+        # Trick prompts: 0.46 -> 0.69 for one model, with a median of 4,116 tokens although they look easy.
+        "trick": Curve(gain=1.0, floor_tokens=4000),
+        # False premises over 58 models: the highest effort is better for 24, worse for 24, at 2.1 times the
+        # cost.
+        "false_premise": Curve(gain=0.0),
+    }
+)
+# A kind without published figures: between coding and instruction following, so that effort is raised with
+# caution.
+UNKNOWN = Curve(gain=0.6)
+# Names that other taxonomies use for the same kinds.
+ALIASES: Mapping[str, str] = MappingProxyType(
+    {
+        "math": "mathematics",
+        "reasoning": "logic",
+        "puzzle": "logic",
+        "code": "coding",
+        "programming": "coding",
+        "misguided_attention": "trick",
+    }
+)
+
+
+def curve_for(kind: str, curves: Mapping[str, Curve] = PRIORS) -> Curve:
+    """The curve of a kind of task; an unknown kind gets a cautious one."""
+    return curves.get(kind) or curves.get(ALIASES.get(kind, "")) or UNKNOWN
+
+
+def need_tokens(difficulty: float, curve: Curve) -> float:
+    """Thinking tokens that a question of this difficulty typically takes when nothing stops it."""
+    return max(float(curve.floor_tokens), NEED_EASY * NEED_RATIO**difficulty)
+
+
+def saturation(allowance: int, need: float) -> float:
+    """The share of thinking's whole effect that an allowance buys, 0..1."""
+    return -math.expm1(-allowance / need)
+
+
+def odds(probability: float) -> float:
+    """Odds of a probability, kept off the ends."""
+    p = min(max(probability, _SURE), 1.0 - _SURE)
+    return p / (1.0 - p)
+
+
+def quality(success: float, allowance: int, *, difficulty: float, curve: Curve) -> float:
+    """Probability of a right answer at an allowance, from that without thinking: the module's formula."""
+    o = odds(success) * math.exp(curve.gain * saturation(allowance, need_tokens(difficulty, curve)))
+    return o / (1.0 + o)
+
+
+def thinking_tokens(allowance: int, *, difficulty: float, curve: Curve) -> int:
+    """Expected thinking tokens at an allowance; at most the allowance."""
+    need = need_tokens(difficulty, curve)
+    return round(need * saturation(allowance, need))
+
+
+def success_without_head(ability: float, difficulty: float) -> float:
+    """Success of a model that the classifier has no head for, placed by its ability (Rasch's form).
+
+    log-odds = logit(ability) - logit(difficulty): at a difficulty of 0.5 a model is as good as on the
+    reference mix.
+    """
+    o = odds(ability) / odds(difficulty)
+    return o / (1.0 + o)

@@ -1,0 +1,134 @@
+"""Pricing the ladder for one query: the hot loop of a decision.
+
+Phases: what thinking buys is worked out once per distinct allowance; what the prompt costs once per model;
+    what is left
+per rung is a handful of multiplications.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from policies.candidates import rejection, room
+from policies.catalog import Entry
+from policies.cost import PER_PRICE
+from policies.policy import Policy
+from policies.quality import curve_for, need_tokens, odds, saturation, success_without_head
+from policies.types import Demand, Forecast, Wishes
+
+
+class Rung(NamedTuple):
+    """One priced rung.
+
+    Attributes:
+        quality: expected probability of a right answer. cost: expected, nano-dollars.
+        worst: the least worst case, nano-dollars: that with the shortest answer cap that `policies.plan`
+            would set.
+        allowance: thinking tokens granted. entry: the model. tokens: expected tokens produced.
+    """
+
+    quality: float
+    cost: int
+    worst: int
+    allowance: int
+    entry: Entry
+    tokens: int
+
+
+_HALF = PER_PRICE // 2
+_new = tuple.__new__  # half the time of Rung(...), in the one place that makes dozens
+
+
+def price_rungs(
+    entries: Iterable[Entry],
+    allowances: tuple[int, ...],
+    *,
+    demand: Demand,
+    forecast: Forecast,
+    wishes: Wishes,
+    policy: Policy,
+) -> tuple[list[Rung], dict[str, str]]:
+    """Every rung of `entries` that can carry the request, and per rejected model the reason."""
+    thinking = _thinking(allowances, forecast, policy)
+    rungs: list[Rung] = []
+    rejected: dict[str, str] = {}
+    for entry in entries:
+        reason = rejection(entry.model, demand, wishes)
+        if reason:
+            rejected[entry.model.id] = reason
+            continue
+        before = len(rungs)
+        _price_model(rungs, entry, demand, forecast, thinking)
+        if len(rungs) == before:
+            rejected[entry.model.id] = _no_room(entry, demand, forecast)
+    return rungs, rejected
+
+
+def answer_reserve(demand_room: int, forecast: Forecast) -> int:
+    """Tokens that thinking must leave for the answer: its 90 % quantile, or all the room there is."""
+    return min(forecast.answer_tokens_high, demand_room)
+
+
+def success_of(entry: Entry, forecast: Forecast) -> float:
+    """Success without thinking: by the model's head, else placed by its ability."""
+    known = forecast.success.get(entry.model.id)
+    return success_without_head(entry.model.ability, forecast.difficulty) if known is None else known
+
+
+def latency_s(rung: Rung) -> float:
+    """Expected seconds to the whole answer."""
+    model = rung.entry.model
+    return model.latency_s + rung.tokens / model.tokens_per_s
+
+
+def _thinking(allowances: tuple[int, ...], forecast: Forecast, policy: Policy) -> list[tuple[int, float]]:
+    """Per distinct allowance: expected thinking tokens, and the factor on the odds."""
+    curve = curve_for(forecast.kind, policy.curves)
+    need = need_tokens(forecast.difficulty, curve)
+    shares = [saturation(allowance, need) for allowance in allowances]
+    return [(round(need * share), math.exp(curve.gain * share)) for share in shares]
+
+
+def _price_model(
+    rungs: list[Rung], entry: Entry, demand: Demand, forecast: Forecast, thinking: list[tuple[int, float]]
+) -> None:
+    free = room(entry.model, demand)
+    reserve = answer_reserve(free, forecast)
+    answer = min(forecast.answer_tokens, free)
+    base = odds(success_of(entry, forecast))
+    choices = demand.choices
+    fixed = demand.input_tokens * entry.price_input + choices * answer * entry.price_output + _HALF
+    per_thought = choices * entry.price_reasoning
+    worst_per_token = choices * entry.price_worst_output
+    # Rounded up, as in `cost.worst_nano`.
+    worst_fixed = demand.input_tokens * entry.price_worst_input + reserve * worst_per_token + PER_PRICE - 1
+    most = free - reserve
+    for allowance, index in entry.steps:
+        if allowance > most:
+            break
+        thought, factor = thinking[index]
+        o = base * factor
+        rungs.append(
+            _new(
+                Rung,
+                (
+                    o / (1.0 + o),
+                    (fixed + thought * per_thought) // PER_PRICE,
+                    (worst_fixed + allowance * worst_per_token) // PER_PRICE,
+                    allowance,
+                    entry,
+                    answer + thought,
+                ),
+            )
+        )
+
+
+def _no_room(entry: Entry, demand: Demand, forecast: Forecast) -> str:
+    free = room(entry.model, demand)
+    left = max(0, free - answer_reserve(free, forecast))
+    return (
+        f"it always thinks, with {entry.steps[0][0]:,} tokens at the least, and {left:,} "
+        "are left beside the answer; raise the cap on output tokens"
+    )
