@@ -13,30 +13,37 @@ from pydantic import SecretStr
 
 from policies.types import Reasoning
 
-# A provider that sends nothing for this long in the middle of a stream is taken for dead. Reasoning models that hide
-# their thinking send nothing until they answer, so the first chunk is bounded by `timeout_s` alone.
+# A provider that sends nothing for this long in the middle of a stream is taken for dead. Reasoning models
+# that hide their thinking send nothing until they answer, so the first chunk is bounded by `timeout_s` alone.
 DEFAULT_STALL_S = 60.0
-# The providers' own clients wait ten minutes; a gateway in front of them must not be more impatient by default.
+# The providers' own clients wait ten minutes; a gateway in front of them must not be more impatient by
+# default.
 DEFAULT_TIMEOUT_S = 600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpstreamModel:
-    """One model as it is called: everything that belongs to the operator, and nothing that comes from a client.
+    """One model as it is called: all of it the operator's, and nothing that comes from a client.
 
     Attributes:
         name: LiteLLM's name with its provider, for example `openai/gpt-5-mini`.
-        api_base: the provider's URL where it is not the provider's default, for example `http://127.0.0.1:8000/v1`.
-        api_key: the provider's key, masked in every repr. None: taken by LiteLLM from the provider's own variable.
+        api_base: the provider's URL where it is not the provider's default, for example
+            `http://127.0.0.1:8000/v1`.
+        api_key: the provider's key, masked in every repr. None: taken by LiteLLM from the provider's own
+            variable.
         reasoning: the thinking dial that the model takes.
+        max_output: the most tokens that the model produces in one call, thinking included, or None where
+            unknown.
         extra_params: names of non-standard request parameters that are passed on to this model.
-        options: LiteLLM's provider settings (`aws_region_name`, `vertex_project`, `api_version`), as sorted pairs.
+        options: LiteLLM's provider settings (`aws_region_name`, `vertex_project`, `api_version`), as sorted
+            pairs.
     """
 
     name: str
     api_base: str | None = None
     api_key: SecretStr | None = None
     reasoning: Reasoning = field(default_factory=Reasoning)
+    max_output: int | None = None
     extra_params: frozenset[str] = frozenset()
     options: tuple[tuple[str, str], ...] = ()
 
@@ -52,8 +59,9 @@ class UpstreamCall:
 
     Attributes:
         model: whom to call.
-        body: the client's request in OpenAI's chat format, validated. `model`, `stream`, `stream_options` and `rung` are
-            ignored in it; its own dials (`reasoning_effort`, `thinking`, `reasoning`) only lower the allowance.
+        body: the client's request in OpenAI's chat format, validated. `model`, `stream`, `stream_options` and
+            `rung` are ignored in it; its own dials (`reasoning_effort`, `thinking`, `reasoning`) only lower
+            the allowance.
         allowance: reasoning tokens granted; 0 asks for no thinking.
         max_tokens: cap on everything that is produced, thinking included; always sent.
         stream: whether the answer is wanted as server-sent events.
@@ -75,18 +83,21 @@ class Granted:
     """What became of an allowance on the wire.
 
     Attributes:
-        params: the provider parameters that carry it, in LiteLLM's vocabulary.
+        params: the provider parameters that carry it, in LiteLLM's vocabulary: LiteLLM translates them.
+        extra: the ones that LiteLLM does not know, and that stand in the provider's body as they are.
         tokens: the reasoning tokens that the parameters stand for, after rounding to what the model takes.
-        hard: whether the provider enforces `tokens`. Otherwise it is advisory, and `max_tokens` is the only cap.
+        hard: whether the provider enforces `tokens`. Otherwise it is advisory, and `max_tokens` is the only
+            cap.
         max_tokens: the cap on everything produced, as sent.
         notes: roundings and other differences from what was asked, in words, for the receipt.
         omit: names of the client's parameters that this dial forbids, and that must stay at their default.
     """
 
-    params: Mapping[str, Any]
     tokens: int
     hard: bool
     max_tokens: int
+    params: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    extra: Mapping[str, Any] = field(default_factory=dict[str, Any])
     notes: tuple[str, ...] = ()
     omit: frozenset[str] = frozenset()
 
@@ -95,11 +106,13 @@ class Granted:
 class Usage:
     """Tokens of one call, as the provider reported them. None means "not reported", which is not zero.
 
-    The parts are disjoint from nothing: `input` holds `cached_read` and `cached_write`, and `output` holds `reasoning`,
+    The parts lie inside their totals: `input` holds `cached_read` and `cached_write`, and `output` holds
+        `reasoning`,
     whatever the provider's own habit is. So nothing has to be added, and nothing is left out.
 
     Attributes:
-        input: all prompt tokens. cached_read, cached_write: those of them read from and written to the provider's cache.
+        input: all prompt tokens. cached_read, cached_write: those of them read from and written to the
+            provider's cache.
         output: all tokens produced, thinking included. reasoning: those of them spent on thinking.
     """
 
@@ -136,9 +149,10 @@ class UpstreamReply:
         finish_reason: of the first choice.
         model: the model that the provider says it served.
         granted: what became of the allowance.
-        empty: whether no choice has any text, tool call, refusal or audio; with `finish_reason` "length" that is
-            starvation: thinking ate the budget.
-        output_chars: characters of text, thinking and tool calls produced, to estimate by where `usage` is not reported.
+        empty: whether no choice has any text, tool call, refusal or audio; with `finish_reason` "length" that
+            is starvation: thinking ate the budget.
+        output_chars: characters of text, thinking and tool calls produced, to estimate by where `usage` is
+            not reported.
         request_id: the provider's own id of the request, for support.
     """
 

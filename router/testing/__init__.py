@@ -1,0 +1,6 @@
+"""A provider for tests: real HTTP on loopback, its own books, faults on command. Nothing here calls a model."""
+
+from router.testing.fake_upstream import FakeUpstream, Received
+from router.testing.script import Answer, Fault
+
+__all__ = ["Answer", "FakeUpstream", "Fault", "Received"]
