@@ -1,0 +1,48 @@
+"""The store, the only importer of redis: ledger, limits, cache, directory and decisions.
+
+`Store` is the whole of it for a request; `embedded` starts a private server where no REDIS_URL is given.
+"""
+
+from router.store.cache import AnswerCache, answer_key
+from router.store.connection import Connection
+from router.store.credentials import Token
+from router.store.decisions import DecisionStream
+from router.store.directory import Directory
+from router.store.directory_types import ADMIN, INFERENCE, Key, Principal, Tenant
+from router.store.ledger import Ledger
+from router.store.ledger_types import Budget, Ending, Hold, Meter, Standing, State, Window
+from router.store.limits import Limiter, Limits, Rule, Verdict, rules
+from router.store.store import Answer, Opening, Places, Receipt, Settlement, Store
+
+__all__ = [
+    "ADMIN",
+    "INFERENCE",
+    "Answer",
+    "AnswerCache",
+    "Budget",
+    "Connection",
+    "DecisionStream",
+    "Directory",
+    "Ending",
+    "Hold",
+    "Key",
+    "Ledger",
+    "Limiter",
+    "Limits",
+    "Meter",
+    "Opening",
+    "Places",
+    "Principal",
+    "Receipt",
+    "Rule",
+    "Settlement",
+    "Standing",
+    "State",
+    "Store",
+    "Tenant",
+    "Token",
+    "Verdict",
+    "Window",
+    "answer_key",
+    "rules",
+]

@@ -1,0 +1,86 @@
+"""The receipts of decisions: alone keeps them for their tenant, and lists them for the log's reader."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from dataclasses import dataclass
+
+from router.errors import NotFound
+from router.store import names
+from router.store.connection import Executor
+from router.store.scripts import Ask, Reply, Script, text
+
+KEEP_S = 7 * 86_400  # a question about a bill comes within a week; the decision log keeps them for good
+LISTED = 10_000  # receipts a tenant can list at once; the decision log reads faster than that
+_DECISION_ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
+
+_APPEND = Script("decision_append.lua")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A place in a tenant's list of receipts: `cursor` continues after it."""
+
+    cursor: str
+    decision_id: str
+
+
+class DecisionStream:
+    """Receipts in the store; opaque JSON bytes."""
+
+    def __init__(self, executor: Executor, *, keep_s: int = KEEP_S, listed: int = LISTED) -> None:
+        self._executor = executor
+        self._keep_s = keep_s
+        self._listed = listed
+
+    def append_ask(self, tenant: str, decision_id: str, receipt: bytes) -> Ask[int]:
+        """Keep a receipt, for a pipeline."""
+        arguments = [decision_id, zlib.compress(receipt, 1), self._keep_s, self._listed]
+        return _APPEND.ask([names.of(tenant, "ds")], arguments, int)
+
+    async def append(self, tenant: str, decision_id: str, receipt: bytes) -> None:
+        """Keep a receipt. Raises StoreUnavailable."""
+        await self._executor.ask(self.append_ask(tenant, decision_id, receipt))
+
+    async def get(self, tenant: str, decision_id: str) -> bytes:
+        """A receipt.
+
+        Raises:
+            NotFound: the tenant has none of this id, or it is older than `keep_s`; another tenant's looks the
+                same.
+            StoreUnavailable: the store is away.
+        """
+        found = None
+        if _DECISION_ID.fullmatch(decision_id):
+            found = await self._executor.ask(Ask(("GET", names.of(tenant, "d", decision_id)), _unpack))
+        if found is None:
+            raise NotFound(
+                "No decision of this id: take it from the x-rung-decision-id header of a reply to this"
+                f" tenant; receipts are kept for {self._keep_s // 86_400} days."
+            )
+        return found
+
+    async def entries(self, tenant: str, after: str = "0-0", count: int = 100) -> list[Entry]:
+        """The ids of receipts after a cursor, oldest first. Raises StoreUnavailable."""
+        command = ("XRANGE", names.of(tenant, "ds"), f"({after}", "+", "COUNT", count)
+        return await self._executor.ask(Ask(command, _entries))
+
+    async def read(self, tenant: str, entries: list[Entry]) -> list[bytes]:
+        """The receipts of these entries; those that have expired are left out. Raises StoreUnavailable."""
+        if not entries:
+            return []
+        command = ("MGET", *(names.of(tenant, "d", entry.decision_id) for entry in entries))
+        return await self._executor.ask(Ask(command, _receipts))
+
+
+def _unpack(reply: Reply) -> bytes | None:
+    return None if reply is None else zlib.decompress(reply)
+
+
+def _receipts(reply: Reply) -> list[bytes]:
+    return [zlib.decompress(packed) for packed in reply if packed is not None]
+
+
+def _entries(reply: Reply) -> list[Entry]:
+    return [Entry(cursor=text(cursor), decision_id=text(fields[1])) for cursor, fields in reply]

@@ -1,0 +1,293 @@
+"""Tenants and API keys: alone says who a token is, and changes who may ask.
+
+Every change raises a revision. A process keeps principals in memory and asks for the revision twice a second,
+so that a change is seen everywhere within a second; where it cannot ask, nothing older than that second is
+believed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from router.errors import Conflict, Forbidden, InvalidKey, NotFound, StoreUnavailable
+from router.store import names
+from router.store.connection import Executor
+from router.store.credentials import Token
+from router.store.directory_types import INFERENCE, Key, Principal, Tenant
+from router.store.ledger import Ledger
+from router.store.limits import Limits
+from router.store.scripts import Argument, Ask, Reply, text
+
+FRESH_S = 1.0  # how long a principal is believed without asking for the revision
+POLL_S = 0.4  # twice within FRESH_S, with room for a slow answer
+REMEMBERED = 10_000  # principals and unknown ids in memory: a few megabytes
+
+
+class Directory:
+    """Tenants and keys in the store.
+
+    Args:
+        executor: what carries the commands. pepper: the server's secret for the keys' HMACs.
+        ledger: opens a new tenant's books. clock: seconds since 1970, for expiry.
+    """
+
+    def __init__(
+        self, executor: Executor, pepper: bytes, ledger: Ledger, *, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._executor = executor
+        self._pepper = pepper
+        self._ledger = ledger
+        self._clock = clock
+        self._known: dict[str, Principal | None] = {}
+        self._revision = -1
+        self._confirmed_at = float("-inf")
+
+    # --- who is asking
+    # -------------------------------------------------------------------------------------------
+
+    async def principal(self, token: str) -> Principal:
+        """Who a token is. From memory, but for the first time and after a change.
+
+        Raises:
+            InvalidKey: malformed, unknown, wrong, revoked or expired.
+            Forbidden: the tenant is disabled.
+            StoreUnavailable: it is not in memory, or memory is too old, and the store is away.
+        """
+        given = Token.parse(token)
+        if time.monotonic() - self._confirmed_at > FRESH_S:
+            await self.refresh()
+        found = self._known[given.id] if given.id in self._known else await self._fetch(given.id)
+        if found is None or not given.opens(found.key.mac, self._pepper):
+            raise InvalidKey(
+                "This API key opens nothing: check it, or make a new one with `rung keys create`."
+            )
+        self._admit(found)
+        return found
+
+    async def refresh(self) -> None:
+        """Forget what is in memory where the revision has changed. Raises StoreUnavailable."""
+        asked_at = time.monotonic()
+        revision = await self._executor.ask(Ask(("GET", names.REVISION), _number))
+        if revision != self._revision:
+            self._known.clear()
+            self._revision = revision
+        self._confirmed_at = max(self._confirmed_at, asked_at)
+
+    async def watch(self) -> None:
+        """Refresh for ever; a background task of `Store`."""
+        while True:
+            await asyncio.sleep(POLL_S)
+            try:
+                await self.refresh()
+            except StoreUnavailable:  # the connection has said so; memory grows old and is no longer believed
+                continue
+
+    def _admit(self, found: Principal) -> None:
+        if found.key.revoked_at is not None:
+            raise InvalidKey("This API key was revoked: make a new one with `rung keys create`.")
+        if found.key.expires_at is not None and found.key.expires_at <= self._clock():
+            raise InvalidKey("This API key has expired: make a new one with `rung keys create`.")
+        if found.tenant.disabled:
+            raise Forbidden(f"The tenant {found.tenant.id} is disabled: ask the operator.")
+
+    async def _fetch(self, key_id: str) -> Principal | None:
+        revision = self._revision
+        key = await self._executor.ask(Ask(("GET", names.api_key(key_id)), _key))
+        tenant = await self._executor.ask(_tenant_ask(key.tenant)) if key else None
+        found = Principal(tenant=tenant, key=key) if key and tenant else None
+        if revision == self._revision:  # otherwise this may be the state before the change
+            if len(self._known) >= REMEMBERED:
+                self._known.clear()
+            self._known[key_id] = found
+        return found
+
+    # --- tenants
+    # -------------------------------------------------------------------------------------------------
+
+    async def create_tenant(
+        self,
+        tenant_id: str,
+        *,
+        name: str = "",
+        models: frozenset[str] | None = None,
+        limits: Limits | None = None,
+        policy: Mapping[str, Any] | None = None,
+    ) -> Tenant:
+        """Create a tenant with its books.
+
+        Raises:
+            Conflict: there is one of this id. ValueError: the id is malformed.
+        """
+        tenant = Tenant(
+            id=tenant_id,
+            name=name or tenant_id,
+            models=models,
+            limits=limits or Limits(),
+            policy=dict(policy or {}),
+            created_at=self._clock(),
+            generation=await self._epoch(),
+        )
+        await self._ledger.open_account(tenant_id, tenant.generation)
+        if not await self._executor.ask(Ask(("SET", names.of(tenant_id, "rec"), tenant.dump(), "NX"), bool)):
+            raise Conflict(f"There is a tenant {tenant_id} already: change it, or choose another id.")
+        await self._executor.ask(Ask(("SADD", names.TENANTS, tenant_id), int))
+        await self._changed()
+        return tenant
+
+    async def tenant(self, tenant_id: str) -> Tenant:
+        """A tenant. Raises NotFound."""
+        found = (
+            await self._executor.ask(_tenant_ask(tenant_id)) if names.TENANT_ID.fullmatch(tenant_id) else None
+        )
+        if found is None:
+            raise NotFound(f"There is no tenant {tenant_id[:64]}: `rung tenants list` shows them.")
+        return found
+
+    async def tenants(self) -> list[Tenant]:
+        """All tenants, by id."""
+        ids = await self._executor.ask(Ask(("SMEMBERS", names.TENANTS), _texts))
+        return [tenant for tenant in await self._all([_tenant_ask(i) for i in ids]) if tenant is not None]
+
+    async def update_tenant(self, tenant: Tenant) -> None:
+        """Write a changed record. Raises NotFound where there is no such tenant."""
+        if not await self._executor.ask(Ask(("SET", names.of(tenant.id, "rec"), tenant.dump(), "XX"), bool)):
+            raise NotFound(f"There is no tenant {tenant.id}: create it first.")
+        await self._changed()
+
+    async def set_disabled(self, tenant_id: str, *, disabled: bool) -> Tenant:
+        """Disable or enable a tenant; seen everywhere within a second. Raises NotFound."""
+        tenant = replace(await self.tenant(tenant_id), disabled=disabled)
+        await self.update_tenant(tenant)
+        return tenant
+
+    async def declare_tenant(
+        self,
+        tenant_id: str,
+        *,
+        name: str = "",
+        models: frozenset[str] | None = None,
+        limits: Limits | None = None,
+        policy: Mapping[str, Any] | None = None,
+    ) -> Tenant:
+        """Make a tenant what the configuration says, creating it where missing; its books stay untouched."""
+        try:
+            before = await self.tenant(tenant_id)
+        except NotFound:
+            return await self.create_tenant(tenant_id, name=name, models=models, limits=limits, policy=policy)
+        after = replace(
+            before,
+            name=name or tenant_id,
+            models=models,
+            limits=limits or Limits(),
+            policy=dict(policy or {}),
+        )
+        if after != before:
+            await self.update_tenant(after)
+        return after
+
+    # --- keys
+    # ----------------------------------------------------------------------------------------------------
+
+    async def create_key(
+        self,
+        tenant_id: str,
+        *,
+        name: str = "",
+        scopes: frozenset[str] = frozenset({INFERENCE}),
+        models: frozenset[str] | None = None,
+        limits: Limits | None = None,
+        expires_at: float | None = None,
+        token: str | None = None,
+    ) -> tuple[Key, str]:
+        """Create a key.
+
+        Args:
+            tenant_id: whose.
+            name: for people.
+            scopes: what it may do.
+            models: a narrower list than the tenant's, or None.
+            limits: of this key, beside the tenant's.
+            expires_at: seconds since 1970, or None.
+            token: a key that exists elsewhere (a secret manager, the demo's file), to be taken as it is; None
+                draws one.
+
+        Returns:
+            the key, and the token that nobody can show again.
+
+        Raises:
+            NotFound: no such tenant. Conflict: there is a key of this id, with another secret or tenant.
+            InvalidKey: `token` is malformed.
+        """
+        await self.tenant(tenant_id)
+        given = Token.parse(token) if token is not None else Token.new()
+        key = Key(
+            id=given.id,
+            tenant=tenant_id,
+            mac=given.mac(self._pepper),
+            name=name,
+            scopes=scopes,
+            models=models,
+            limits=limits or Limits(),
+            created_at=self._clock(),
+            expires_at=expires_at,
+        )
+        if not await self._executor.ask(Ask(("SET", names.api_key(key.id), key.dump(), "NX"), bool)):
+            before = await self.key(key.id)
+            if before.tenant != tenant_id or before.mac != key.mac:
+                raise Conflict(f"There is a key {key.id} already: draw a new one.")
+            key = before
+        await self._executor.ask(Ask(("SADD", names.of(tenant_id, "keys"), key.id), int))
+        await self._changed()
+        return key, given.reveal()
+
+    async def key(self, key_id: str) -> Key:
+        """A key. Raises NotFound."""
+        found = await self._executor.ask(Ask(("GET", names.api_key(key_id)), _key))
+        if found is None:
+            raise NotFound(f"There is no key {key_id[:32]}: `rung keys list` shows them.")
+        return found
+
+    async def keys(self, tenant_id: str) -> list[Key]:
+        """A tenant's keys, by id, the revoked ones too."""
+        ids = await self._executor.ask(Ask(("SMEMBERS", names.of(tenant_id, "keys")), _texts))
+        found = await self._all([Ask(("GET", names.api_key(key_id)), _key) for key_id in ids])
+        return [key for key in found if key is not None]
+
+    async def revoke_key(self, key_id: str) -> Key:
+        """Revoke a key; seen everywhere within a second. Raises NotFound."""
+        key = replace(await self.key(key_id), revoked_at=self._clock())
+        await self._executor.ask(Ask(("SET", names.api_key(key_id), key.dump(), "XX"), bool))
+        await self._changed()
+        return key
+
+    async def _all(self, asks: list[Ask[Any]]) -> list[Any]:
+        replies = await self._executor.run(*asks) if asks else []
+        return [ask.read(reply) for ask, reply in zip(asks, replies, strict=True)]
+
+    async def _changed(self) -> None:
+        await self._executor.ask(Ask(("INCR", names.REVISION), int))
+        self._known.clear()
+
+    async def _epoch(self) -> str:
+        return text(await self._executor.ask(Ask(("GET", names.EPOCH), lambda reply: reply or b"")))
+
+
+def _tenant_ask(tenant_id: str) -> Ask[Tenant | None]:
+    command: tuple[Argument, ...] = ("GET", names.of(tenant_id, "rec"))
+    return Ask(command, lambda reply: None if reply is None else Tenant.load(reply))
+
+
+def _key(reply: Reply) -> Key | None:
+    return None if reply is None else Key.load(reply)
+
+
+def _number(reply: Reply) -> int:
+    return int(reply or 0)
+
+
+def _texts(reply: Reply) -> list[str]:
+    return sorted(text(item) for item in reply)

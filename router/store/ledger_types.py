@@ -1,0 +1,167 @@
+"""What the ledger says. Money in nano-dollars, times in UNIX seconds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Literal
+
+from policies.types import Purse
+
+LARGEST_NANO = 2**53 - 1  # Lua counts in doubles, exact so far: 9,007,199 dollars
+
+
+class Window(StrEnum):
+    """How often a budget begins anew, in UTC. The value is the letter that the store uses."""
+
+    DAY = "d"
+    MONTH = "m"
+    TOTAL = "t"  # never
+
+    @classmethod
+    def parse(cls, word: str) -> Window:
+        """From `day`, `month` or `total`. Raises ValueError."""
+        try:
+            return cls[word.upper()]
+        except KeyError:
+            raise ValueError(f"A budget's window is day, month or total, not {word[:20]!r}.") from None
+
+    @property
+    def word(self) -> str:
+        """`day`, `month` or `total`."""
+        return self.name.lower()
+
+
+class State(StrEnum):
+    """What the reaper may conclude of a hold whose holder has died."""
+
+    OPEN = "open"  # nothing was sent: nothing is charged
+    CALL = "call"  # sent, and nobody saw what came of it: the whole hold is charged, marked estimated
+    STREAM = (
+        "stream"  # sent; what had come by the last renewal and one interval more is charged, marked estimated
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """One budget in its present window.
+
+    Attributes:
+        name: unique in the tenant. scope: whose spend it limits: `""` the whole tenant, else for example
+            `key:ab12`.
+        starts_at, ends_at: the window, in seconds since 1970; `ends_at` is None for one that never ends.
+    """
+
+    name: str
+    scope: str
+    window: Window
+    limit_nano: int
+    spent_nano: int
+    held_nano: int
+    starts_at: float
+    ends_at: float | None
+
+    @property
+    def remaining_nano(self) -> int:
+        """What may still be reserved; never below 0."""
+        return max(0, self.limit_nano - self.spent_nano - self.held_nano)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Meter:
+    """What a tenant has spent and holds, budget or not."""
+
+    spent_nano: int
+    held_nano: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """A tenant's money at one moment.
+
+    Attributes:
+        now: the store's clock. budgets: those that cover the scopes asked for. day, month, total: the
+            tenant's meters.
+    """
+
+    now: float
+    budgets: tuple[Budget, ...]
+    day: Meter
+    month: Meter
+    total: Meter
+
+    @property
+    def tightest(self) -> Budget | None:
+        """The budget with the least left, or None where nothing limits the tenant."""
+        return min(self.budgets, key=lambda budget: budget.remaining_nano, default=None)
+
+    @property
+    def purse(self) -> Purse:
+        """The policy's view; its pacing price is for the caller to set."""
+        return purse_of(self.budgets)
+
+
+def purse_of(budgets: tuple[Budget, ...]) -> Purse:
+    """The tightest of the budgets as the policy reads it."""
+    tightest = min(budgets, key=lambda budget: budget.remaining_nano, default=None)
+    if tightest is None:
+        return Purse()
+    return Purse(
+        remaining_nano=tightest.remaining_nano,
+        limit_nano=tightest.limit_nano,
+        spent_nano=tightest.spent_nano,
+        held_nano=tightest.held_nano,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
+    """Money set aside for one request; what settle, void and renew need to know of it.
+
+    Attributes:
+        windows: the windows that it is booked in, fixed at the reservation. scopes: who is charged.
+        reserved_at_ms: the store's clock. budgets: as they stood before this hold.
+    """
+
+    tenant: str
+    id: str
+    amount_nano: int
+    windows: str
+    scopes: tuple[str, ...]
+    reserved_at_ms: int
+    budgets: tuple[Budget, ...] = field(default=(), compare=False)
+
+
+Outcome = Literal["settled", "void", "late", "already", "forgotten"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """How a settle or void went.
+
+    Attributes:
+        outcome: `settled` or `void` by this call; `already` by an earlier one; `late`: charged after the
+            reaper, or after the store had lost the hold; `forgotten`: unknown and too old to be charged
+            again, or nothing to void.
+        charged_nano: what the hold has cost in all.
+    """
+
+    outcome: Outcome
+    charged_nano: int
+
+
+def read_budgets(rows: list[Any]) -> tuple[Budget, ...]:
+    """Budgets from a script's reply."""
+    return tuple(
+        Budget(
+            name=row[0].decode(),
+            scope=row[1].decode(),
+            window=Window(row[2].decode()),
+            limit_nano=int(row[3]),
+            spent_nano=int(row[4]),
+            held_nano=int(row[5]),
+            starts_at=int(row[6]) / 1000,
+            ends_at=int(row[7]) / 1000 if int(row[7]) else None,
+        )
+        for row in rows
+    )

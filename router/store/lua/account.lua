@@ -1,0 +1,36 @@
+-- ARGV: 'open', generation | 'budget', name, JSON of the budget | 'unbudget', name
+-- Reply: 1 where something changed
+if ARGV[1] == 'open' then
+  if redis.call('EXISTS', KEYS[1]) == 1 then
+    return 0
+  end
+  redis.call('HSET', KEYS[1], 'gen', ARGV[2], 'seq', '0')
+  redis.call('HSET', base .. 'w:t', 's|', '0', 'h|', '0')
+  return 1
+end
+local acct = account()
+local kept, before = {}, nil
+for _, budget in ipairs(acct.budgets) do
+  if budget.name == ARGV[2] then
+    before = budget
+  else
+    kept[#kept + 1] = budget
+  end
+end
+if ARGV[1] == 'budget' then
+  local budget = cjson.decode(ARGV[3])
+  amount(budget.limit)
+  if before and before.limit == budget.limit and before.window == budget.window and before.scope == budget.scope then
+    return 0
+  end
+  kept[#kept + 1] = budget
+elseif not before then
+  return 0
+end
+if #kept == 0 then
+  redis.call('HDEL', KEYS[1], 'bud')
+else
+  redis.call('HSET', KEYS[1], 'bud', cjson.encode(kept))
+end
+record(ARGV[1], ARGV[2], 0, 0, '', '', '0', ARGV[3] or '', clock(''))
+return 1

@@ -1,0 +1,16 @@
+-- ARGV: frozen clock or '', scopes joined by \31 (the first is '')
+-- Reply: {now ms, {budgets}, {day spent, day held, month spent, month held, total spent, total held} of the tenant}
+-- Reads only: an expired hold still counts until the next reservation reaps it.
+local now = clock(ARGV[1])
+local scopes = split(ARGV[2], '\31')
+local acct = account()
+local live = windows(now)
+for kind, window in pairs(live) do
+  read(acct, kind, window, scopes)
+end
+local meters = {}
+for _, kind in ipairs({ 'd', 'm', 't' }) do
+  meters[#meters + 1] = int(live[kind].spent[''])
+  meters[#meters + 1] = int(live[kind].held[''])
+end
+return { int(now), describe(covering(acct, live, scopes)), meters }

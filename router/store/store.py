@@ -1,0 +1,210 @@
+"""The store as the gateway sees it: alone puts the parts together, and groups them into round trips.
+
+A request makes at most two round trips before its dispatch and one after:
+
+    opening: limits, the tenant's money, the cached answer        reserve: the hold
+    closing: settle, the answer into the cache, the receipt, the limits' places back
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from router.store import names
+from router.store.cache import DEFAULT_TTL_S, AnswerCache
+from router.store.connection import CONNECT_TIMEOUT_S, REPLY_TIMEOUT_S, Connection
+from router.store.decisions import DecisionStream
+from router.store.directory import Directory
+from router.store.ledger import Ledger
+from router.store.ledger_types import Ending, Hold, Standing
+from router.store.limits import CONCURRENCY_LEASE_S, Limiter, Rule, Verdict
+from router.store.scripts import Ask, text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """What the store says before anything is decided. `answer` is the cached one, or None."""
+
+    verdict: Verdict
+    standing: Standing
+    answer: bytes | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settlement:
+    """The ledger's part of a closing: see `Ledger.settle`."""
+
+    hold: Hold
+    cost_nano: int
+    estimated: bool = False
+    facts: bytes = b""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """The cache's part of a closing."""
+
+    key: str
+    content: bytes
+    ttl_s: float = DEFAULT_TTL_S
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """The decision stream's part of a closing; `content` is JSON."""
+
+    decision_id: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """The limits' part of a closing. `extra_tokens`: used beyond the estimate, or short of it (< 0)."""
+
+    request_id: str
+    rules: Sequence[Rule]
+    extra_tokens: int = 0
+
+
+class Store:
+    """All of the store over one connection. Make it with `await Store.connect(...)`.
+
+    Attributes:
+        connection: carries every command. ledger, directory, limiter, cache, decisions: the parts.
+        epoch: names this set of books; see docs/ledger.md.
+    """
+
+    def __init__(self, connection: Connection, pepper: bytes) -> None:
+        self.connection = connection
+        self.ledger = Ledger(connection)
+        self.limiter = Limiter(connection)
+        self.cache = AnswerCache(connection)
+        self.decisions = DecisionStream(connection)
+        self.directory = Directory(connection, pepper, self.ledger)
+        self.epoch = ""
+        self._watch: asyncio.Task[None] | None = None
+
+    @classmethod
+    async def connect(
+        cls,
+        url: str,
+        *,
+        pepper: bytes,
+        reply_timeout_s: float = REPLY_TIMEOUT_S,
+        connect_timeout_s: float = CONNECT_TIMEOUT_S,
+    ) -> Store:
+        """Connect to a server.
+
+        Args:
+            url: redis://, rediss:// or unix://.
+            pepper: the server's secret, of 16 bytes or more, the same in every process.
+            reply_timeout_s: short, so that an outage is answered within 250 ms.
+            connect_timeout_s: likewise.
+
+        Raises:
+            StoreUnavailable: nobody answers. ValueError: the URL or the pepper is unusable.
+        """
+        if len(pepper) < 16:  # noqa: PLR2004 - 128 bits
+            raise ValueError("The server's secret (pepper) needs at least 16 bytes.")
+        connection = Connection(url, reply_timeout_s=reply_timeout_s, connect_timeout_s=connect_timeout_s)
+        await connection.open()
+        store = cls(connection, pepper)
+        store.epoch = await store._enter()
+        store._watch = asyncio.create_task(store.directory.watch(), name="rung-directory-watch")
+        return store
+
+    async def close(self) -> None:
+        """Close the connection and end the background task."""
+        if self._watch is not None:
+            self._watch.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._watch
+            self._watch = None
+        await self.connection.close()
+
+    async def ping(self) -> None:
+        """Raise StoreUnavailable unless the server answers."""
+        await self.connection.ask(Ask(("PING",), text))
+
+    async def opening(
+        self,
+        tenant: str,
+        *,
+        request_id: str,
+        rules: Sequence[Rule] = (),
+        tokens: int = 0,
+        scopes: Sequence[str] = (),
+        cache_key: str | None = None,
+        lease_s: float = CONCURRENCY_LEASE_S,
+    ) -> Opening:
+        """First round trip: the limits' verdict, the tenant's money, the cached answer.
+
+        Args:
+            tenant: who asks.
+            request_id: the owner of a place among the concurrent ones.
+            rules: of `limits.rules`.
+            tokens: the request's estimated tokens.
+            scopes: payers beside the tenant, such as `key:ab12`.
+            cache_key: of `cache.answer_key`, or None to bypass.
+            lease_s: the longest that the request may take.
+
+        Raises:
+            StoreUnavailable: the store is away; a cache that fails alone is a miss.
+        """
+        standing = self.ledger.standing_ask(tenant, scopes)
+        lookup = self.cache.get_ask(tenant, cache_key) if cache_key else None
+        take = self.limiter.take_ask(tenant, request_id, rules, tokens, lease_s) if rules else None
+        asked: list[Ask[Any]] = [ask for ask in (standing, lookup, take) if ask is not None]
+        replies = iter(await self.connection.run(*asked))
+        return Opening(
+            standing=standing.read(next(replies)),
+            answer=lookup.read_or(next(replies), None) if lookup else None,
+            verdict=take.read(next(replies)) if take else Verdict(),
+        )
+
+    async def closing(
+        self,
+        tenant: str,
+        *,
+        settlement: Settlement | None = None,
+        answer: Answer | None = None,
+        receipt: Receipt | None = None,
+        places: Places | None = None,
+    ) -> Ending | None:
+        """Last round trip, the money first. Shield it from the request's cancellation.
+
+        Returns:
+            how the settlement went, or None without one. Cache, receipt and places may fail alone, without a
+            word.
+
+        Raises:
+            StoreUnavailable: the settlement is not known to have been booked: repeat it, it is idempotent.
+        """
+        settle = self._settle(settlement) if settlement else None
+        put = self.cache.put_ask(tenant, answer.key, answer.content, answer.ttl_s) if answer else None
+        keep = self.decisions.append_ask(tenant, receipt.decision_id, receipt.content) if receipt else None
+        give = (
+            self.limiter.give_ask(tenant, places.request_id, places.rules, places.extra_tokens)
+            if places
+            else None
+        )
+        asked: list[Ask[Any]] = [ask for ask in (settle, put, keep, give) if ask is not None]
+        if not asked:
+            return None
+        replies = await self.connection.run(*asked)
+        return settle.read(replies[0]) if settle else None
+
+    def _settle(self, settlement: Settlement) -> Ask[Ending]:
+        return self.ledger.settle_ask(
+            settlement.hold, settlement.cost_nano, estimated=settlement.estimated, facts=settlement.facts
+        )
+
+    async def _enter(self) -> str:
+        """The books' epoch; the first process to come names it."""
+        await self.connection.ask(Ask(("SET", names.EPOCH, secrets.token_hex(8), "NX"), text))
+        return text(await self.connection.ask(Ask(("GET", names.EPOCH), lambda reply: reply or b"")))
