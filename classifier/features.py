@@ -1,0 +1,149 @@
+"""Hand features: what can be counted in a text in a few microseconds.
+
+They come from one histogram of bytes, one pass over the words' vocabulary rows and three regular expressions,
+so their cost hardly grows with the text. Counts enter as logarithms or as shares, never raw: a long text must
+not drown the rest.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from hashlib import sha256
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classifier.cues import CLASSES, cue_table
+from classifier.text import Reading
+
+_OPTION = re.compile(rb"\n\s{0,3}\(?[A-Z][.):]\s")
+_NUMBER = re.compile(rb"\d+")
+_SENTENCE = re.compile(rb"[.!?]\s")
+
+# Which bytes make a character class. Lead bytes of UTF-8 tell the script: 0xD0-0xD2 Cyrillic,
+# 0xD7-0xDB Hebrew and Arabic, 0xE0-0xE2 Indic, Thai and symbols, 0xE3-0xED East Asian, 0xF0 emoji and rare planes.
+BYTES: dict[str, Sequence[int]] = {
+    "letters": (*range(65, 91), *range(97, 123)),
+    "capitals": range(65, 91),
+    "digits": range(48, 58),
+    "spaces": b" \t",
+    "newlines": b"\n",
+    "questions": b"?",
+    "exclamations": b"!",
+    "commas": b",;",
+    "stops": b".",
+    "colons": b":",
+    "quotes": b"\"'",
+    "round": b"()",
+    "brackets": b"[]",
+    "braces": b"{}",
+    "equals": b"=",
+    "operators": b"+*/^<>%",
+    "minus": b"-",
+    "dollars": b"$",
+    "backslashes": b"\\",
+    "underscores": b"_",
+    "pipes": b"|#~`@&",
+    "latin_marks": range(0xC3, 0xC6),
+    "greek": (0xCE, 0xCF),
+    "cyrillic": range(0xD0, 0xD3),
+    "semitic": range(0xD7, 0xDC),
+    "symbols": range(0xE0, 0xE3),
+    "east_asian": range(0xE3, 0xEE),
+    "rare_planes": (0xF0,),
+}
+_SHAPE = (
+    "log_chars",
+    "log_words",
+    "log_seen",
+    "word_length",
+    "log_sentences",
+    "words_per_sentence",
+    "options",
+    "log_numbers",
+    "longest_number",
+    "distinct_words",
+    "pieces_per_word",
+    "unknown_words",
+    "rank_mean",
+    "rank_spread",
+    "rank_max",
+    "rare_words",
+    "opening_cue_question",
+    "opening_cue_task",
+    "longest_word",
+    "first_line_share",
+)
+NAMES: tuple[str, ...] = (
+    *_SHAPE,
+    *(f"share_{name}" for name in BYTES),
+    *(f"log_{name}" for name in BYTES),
+    *(f"cue_{name}" for name in CLASSES),
+    *(f"log_cue_{name}" for name in CLASSES),
+)
+SCHEMA = sha256("\n".join(NAMES).encode()).hexdigest()[:16]
+
+_QUESTION_CLASSES = frozenset(
+    CLASSES.index(name) for name in ("who_when_where", "what_which", "how_why", "yes_no")
+)
+_TASK_CLASSES = frozenset(map(CLASSES.index, ("prove", "compute", "write", "code", "rewrite", "explain")))
+_RARE_RANK = 12_000  # of some 22,000 whole words: what ordinary prose seldom needs
+
+
+class Features:
+    """Counts over a text, given the vocabulary whose rows its words became.
+
+    Args:
+        tokens: the vocabulary, most frequent first.
+    """
+
+    def __init__(self, tokens: Sequence[str]) -> None:
+        self._cue = cue_table(tokens)
+        self._log_rank = np.log(np.arange(len(tokens), dtype=np.float32) + 100.0)
+        self._rare_from = np.float32(np.log(_RARE_RANK + 100.0))
+        self._classes = _class_matrix()
+
+    def compute(self, reading: Reading, rows: NDArray[np.intp]) -> NDArray[np.float32]:
+        """(len(NAMES),) the features of what was read; `rows` are the table rows of its words."""
+        counts = self._classes @ reading.histogram
+        cues = np.bincount(self._cue[rows], minlength=len(CLASSES) + 1)[:-1].astype(np.float32)
+        seen, found = max(len(reading.raw), 1), max(len(rows), 1)
+        return np.concatenate((
+            self._shape(reading, rows),
+            counts / np.float32(seen),
+            np.log1p(counts),
+            cues / np.float32(found),
+            np.log1p(cues),
+        ))  # fmt: skip
+
+    def _shape(self, reading: Reading, rows: NDArray[np.intp]) -> NDArray[np.float32]:
+        raw, words = reading.raw, reading.words
+        count = len(words)
+        sentences = len(_SENTENCE.findall(raw)) + 1
+        numbers = _NUMBER.findall(raw)
+        lengths = [len(word) for word in words]
+        ranks = self._log_rank[rows] if rows.size else self._log_rank[:1]
+        opening = int(self._cue[rows[0]]) if rows.size else -1
+        logs = np.log1p((reading.chars, count, len(raw), sentences, len(numbers)))
+        return np.array((
+            logs[0], logs[1], logs[2],
+            sum(lengths) / max(count, 1),
+            logs[3], count / sentences,
+            len(_OPTION.findall(raw)), logs[4],
+            min(max(map(len, numbers), default=0), 20),
+            len(set(words)) / max(count, 1),
+            len(rows) / max(count, 1),
+            max(count - len(rows), 0) / max(count, 1),
+            ranks.mean(), ranks.std(), ranks.max(), (ranks > self._rare_from).mean(),
+            opening in _QUESTION_CLASSES, opening in _TASK_CLASSES,
+            min(max(lengths, default=0), 40),
+            (raw.find(b"\n") + 1 or len(raw) + 1) / (len(raw) + 1),
+        ), dtype=np.float32)  # fmt: skip
+
+
+def _class_matrix() -> NDArray[np.float32]:
+    matrix = np.zeros((len(BYTES), 256), np.float32)
+    for row, members in enumerate(BYTES.values()):
+        matrix[row, list(members)] = 1.0
+    return matrix

@@ -1,0 +1,75 @@
+"""Vector -> raw outputs: the trained network, evaluated with numpy alone.
+
+The network is an ensemble of small ones that share their input: each member has one hidden layer of rectified
+    units, all add one linear path. Members are packed side by side, so that one query costs three matrix
+    products. What the outputs mean is `classifier.model`'s matter; how they are trained,
+    `training.network`'s.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Tensor = NDArray[np.floating[Any]]
+CLIP = 5.0  # standard deviations: no hostile input drives a feature beyond what training has seen
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """The weights. D inputs, E members of h units each, O outputs.
+
+    Attributes:
+        shift, gain: (D,) standardise the input: (x - shift) * gain, clipped at CLIP.
+        hidden: (D, E * h); hidden_bias: (E * h,).
+        out: (E, h, O); skip: (D, O); bias: (E, O).
+    """
+
+    shift: Tensor
+    gain: Tensor
+    hidden: Tensor
+    hidden_bias: Tensor
+    out: Tensor
+    skip: Tensor
+    bias: Tensor
+
+    def outputs(self, x: Tensor) -> Tensor:
+        """(E, O) what each member says about one input (D,)."""
+        z = self.standardise(x)
+        units = np.maximum(z @ self.hidden + self.hidden_bias, 0.0).reshape(self.out.shape[0], 1, -1)
+        return (units @ self.out)[:, 0, :] + (z @ self.skip) + self.bias
+
+    def outputs_many(self, x: Tensor) -> Tensor:
+        """(n, E, O) for many inputs (n, D)."""
+        z = self.standardise(x)
+        units = np.maximum(z @ self.hidden + self.hidden_bias, 0.0).reshape(len(x), self.out.shape[0], -1)
+        return np.einsum("neh,eho->neo", units, self.out) + (z @ self.skip)[:, None, :] + self.bias
+
+    def standardise(self, x: Tensor) -> Tensor:
+        """The input as the first layer sees it."""
+        return np.minimum(np.maximum((x - self.shift) * self.gain, -CLIP), CLIP)
+
+
+def sigmoid(z: Tensor) -> Tensor:
+    """The logistic function, safe for large arguments."""
+    return (0.5 * (1.0 + np.tanh(0.5 * z))).astype(np.float32)
+
+
+def softplus(z: Tensor) -> Tensor:
+    """log(1 + exp(z)), safe for large arguments."""
+    return np.logaddexp(0.0, z).astype(np.float32)
+
+
+def rising(z: Tensor) -> Tensor:
+    """Logits (..., L) that never fall along the last axis: the first as it is, then positive steps."""
+    steps = np.concatenate((z[..., :1], softplus(z[..., 1:])), axis=-1)
+    return np.cumsum(steps, axis=-1)
+
+
+def softmax(z: Tensor) -> Tensor:
+    """Probabilities along the last axis."""
+    shifted = np.exp(z - z.max(axis=-1, keepdims=True))
+    return shifted / shifted.sum(axis=-1, keepdims=True)

@@ -1,0 +1,45 @@
+"""Text -> the network's input: the encoder's vector and the hand features, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classifier.encoder import Encoder
+from classifier.features import NAMES, Features
+from classifier.text import read
+from classifier.vocabulary import Vocabulary
+
+Vector = NDArray[np.floating[Any]]
+
+
+class Inputs:
+    """Reads a text once and lets encoder and features work on it.
+
+    Args:
+        encoder: what gives the first `encoder.dimensions` numbers. vocabulary: whose rows the features count
+            over.
+    """
+
+    def __init__(self, encoder: Encoder, vocabulary: Vocabulary) -> None:
+        self.encoder = encoder
+        self.vocabulary = vocabulary
+        self._features = Features(vocabulary.tokens)
+        self.sizes = (encoder.dimensions, len(NAMES))
+
+    def compute(self, text: str) -> Vector:
+        """(D,) of one text; D is the sum of `sizes`."""
+        reading = read(text)
+        rows = self.vocabulary.look_up(reading.words)
+        return np.concatenate((self.encoder.encode(reading, rows), self._features.compute(reading, rows)))
+
+    def compute_many(self, texts: Sequence[str]) -> Vector:
+        """(n, D) of many texts."""
+        return (
+            np.stack([self.compute(text) for text in texts])
+            if texts
+            else np.empty((0, sum(self.sizes)), np.float32)
+        )

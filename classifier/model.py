@@ -1,0 +1,123 @@
+"""The difficulty model: a query through reading, encoder, features and network to an `Estimate`.
+
+Only the last user turn decides. What surrounds it (system prompt, earlier turns, tools, response format) has
+weight zero: no public data tells how it changes success, and a harness around a greeting must not make it
+hard. Pictures are not read, so they widen the uncertainty.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classifier.head import Network, rising, sigmoid, softmax
+from classifier.inputs import Inputs
+from classifier.reasons import top_reasons
+from classifier.types import Estimate, Query, TokenForecast
+
+Vector = NDArray[np.floating[Any]]
+UNSEEN_PICTURE = 0.15  # standard error added where a picture, which nothing here reads, may decide
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """What the network's outputs mean, in this order: levels, kinds, log tokens, heads.
+
+    Attributes:
+        abilities: (L,) rising ability levels on MMLU-Pro's accuracy scale.
+        kinds, heads: names. cheap: the ability whose failure is called difficulty.
+        slope, offset: Platt calibration of the success logits: slope * z + offset, slope > 0.
+        spread_factor: standard error per unit of the ensemble's spread; spread_floor: its least value.
+        token_level: the coverage of the high quantile. token_margin: what conformal calibration adds to the
+            log expectation to reach it; token_cap: no forecast exceeds it.
+    """
+
+    abilities: tuple[float, ...]
+    kinds: tuple[str, ...]
+    heads: tuple[str, ...]
+    cheap: float
+    slope: float = 1.0
+    offset: float = 0.0
+    spread_factor: float = 1.0
+    spread_floor: float = 0.03
+    token_level: float = 0.9
+    token_margin: float = 1.0
+    token_mean_factor: float = 1.2
+    token_cap: int = 32_000
+
+
+class DifficultyModel:
+    """Implements `classifier.types.Classifier`; safe in several threads (its only state is a memo)."""
+
+    def __init__(self, *, inputs: Inputs, network: Network, layout: Layout, version: str) -> None:
+        self.inputs = inputs
+        self.network = network
+        self.layout = layout
+        self._version = version
+        self._abilities = np.array(layout.abilities, np.float32)
+        self._cheap = _interpolation(self._abilities, layout.cheap)
+
+    @property
+    def version(self) -> str:
+        """The artefact's version."""
+        return self._version
+
+    def estimate(self, query: Query) -> Estimate:
+        """Judge one query; a millisecond at most, whatever the text."""
+        x = self.inputs.compute(query.text)
+        outputs = self.network.outputs(x)
+        mean, layout = outputs.mean(axis=0), self.layout
+        levels, kinds = len(layout.abilities), len(layout.kinds)
+        by_member = self._success(outputs[:, :levels])
+        success = by_member.mean(axis=0)
+        shares = softmax(mean[levels : levels + kinds])
+        failures = 1.0 - by_member @ self._cheap
+        return Estimate(
+            difficulty=float(failures.mean()),
+            uncertainty=self._error(float(failures.std()), query),
+            kind=layout.kinds[int(shares.argmax())],
+            kinds=dict(zip(layout.kinds, map(float, shares), strict=True)),
+            abilities=layout.abilities,
+            success=tuple(map(float, success)),
+            heads=dict(zip(layout.heads, map(float, sigmoid(mean[levels + kinds + 1 :])), strict=True)),
+            tokens=self._tokens(float(mean[levels + kinds])),
+            reasons=top_reasons(self._pushes(x)),
+            version=self._version,
+        )
+
+    def success_many(self, x: Vector) -> Vector:
+        """(n, L) success per ability level for prepared inputs (n, D)."""
+        outputs = self.network.outputs_many(x)[:, :, : len(self.layout.abilities)]
+        return self._success(outputs).mean(axis=1)
+
+    def _success(self, raw: Vector) -> Vector:
+        return sigmoid(np.float32(self.layout.slope) * rising(raw) + np.float32(self.layout.offset))
+
+    def _error(self, spread: float, query: Query) -> float:
+        error = self.layout.spread_floor + self.layout.spread_factor * spread
+        return min(error + (UNSEEN_PICTURE if query.images else 0.0), 0.5)
+
+    def _tokens(self, log_tokens: float) -> TokenForecast:
+        layout = self.layout
+        centre = float(np.exp(min(log_tokens, 15.0)))
+        high = min(centre * float(np.exp(layout.token_margin)), layout.token_cap)
+        expected = min(centre * layout.token_mean_factor, high)
+        return TokenForecast(
+            expected=max(1, round(expected)), high=max(1, round(high)), level=layout.token_level
+        )
+
+    def _pushes(self, x: Vector) -> Vector:
+        """(features,) by how much each hand feature moved the logit of failure: gradient times input."""
+        net, skipped = self.network, self.inputs.sizes[0]
+        z = net.standardise(x)
+        active = (z @ net.hidden + net.hidden_bias > 0).astype(np.float32)
+        through = active * net.out[:, :, 0].reshape(-1) / np.float32(len(net.out))
+        return -z[skipped:] * (net.hidden[skipped:] @ through + net.skip[skipped:, 0])
+
+
+def _interpolation(abilities: Vector, at: float) -> Vector:
+    """(L,) weights w such that w @ success interpolates success at an ability."""
+    return np.array([np.interp(at, abilities, row) for row in np.eye(len(abilities))], np.float32)
