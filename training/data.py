@@ -119,6 +119,11 @@ class Matrix:
         )
 
     @property
+    def complete(self) -> NDArray[np.bool_]:
+        """(n,) whether every model answered the query."""
+        return np.asarray(np.isfinite(self.score).all(axis=1))
+
+    @property
     def means(self) -> Floats:
         """(m,) mean score per model over the queries that it answered."""
         answered = np.isfinite(self.score)

@@ -17,7 +17,7 @@ from training.data import Matrix
 Vectors = NDArray[np.float32]
 Embed = Callable[[Sequence[str]], Vectors]
 
-NEIGHBOURS = 100  # the best of 10, 25, 50, 100, 200 on routellm_mmlu_dev, five-fold
+NEIGHBOURS = 200  # the best of 25, 50, 100 and 200 on routellm_mmlu_dev and ulab_llmrouter, five-fold
 PRIOR = 1.0  # neighbours' worth of the overall mean, for models that hardly any neighbour was answered by
 BLOCK = 1024  # test queries at once: their similarities to 60,000 exemplars are 250 MB
 

@@ -92,6 +92,23 @@ def cpt(gap: Gap, target: float) -> Floats:
     return np.where(reached.any(axis=1), gap.share[rows, before] + part * step, np.nan)
 
 
+def relative_cost(ranked: Ranking, base: Floats, extra: Floats, weights: Floats, share: Floats) -> Floats:
+    """(b,) cost of sending the highest-ranked share to the strong model, relative to sending it everything.
+
+    Args:
+        ranked: by the router's score.
+        base: (n,) cost of the weak model.
+        extra: (n,) what the strong one costs more.
+        weights: (b, n).
+        share: (b,) of the queries, 0..1.
+    """
+    sent = _cumulative(ranked.sums(weights))
+    more = _cumulative(ranked.sums(weights * extra))
+    spent = [np.interp(at, x / x[-1], y) for at, x, y in zip(share, sent, more, strict=True)]
+    weak = weights @ base
+    return (weak + np.array(spent)) / (weak + more[:, -1])
+
+
 def auroc(ranked: Ranking, label: Floats, weights: Floats) -> Floats:
     """(b,) probability that a success ranks above a failure; ties count half, partial success for both.
 
