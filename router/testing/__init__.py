@@ -1,4 +1,4 @@
-"""A provider for tests: real HTTP on loopback, its own books, faults on command. Nothing here calls a model."""
+"""A provider for tests: real HTTP on loopback, its own books, faults on command. No model is called."""
 
 from router.testing.fake_upstream import FakeUpstream, Received
 from router.testing.script import Answer, Fault

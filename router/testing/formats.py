@@ -158,8 +158,10 @@ def _anthropic_usage(answer: Answer, bill: Bill) -> Mapping[str, Any]:
     if isinstance(answer.usage, Mapping):
         return answer.usage
     cached = bill.cached or 0
-    usage: dict[str, Any] = {"input_tokens": bill.input - cached, "output_tokens": bill.output}
-    return usage | ({"cache_read_input_tokens": cached} if bill.cached is not None else {})
+    usage = {"input_tokens": bill.input - cached, "output_tokens": bill.output}
+    if bill.cached is not None:
+        usage["cache_read_input_tokens"] = cached
+    return usage
 
 
 def _data(value: Mapping[str, Any]) -> bytes:
@@ -167,4 +169,4 @@ def _data(value: Mapping[str, Any]) -> bytes:
 
 
 def _named(name: str, value: Mapping[str, Any]) -> bytes:
-    return b"event: " + name.encode() + b"\n" + _data({"type": name} | value)
+    return b"event: " + name.encode() + b"\n" + _data({"type": name, **value})

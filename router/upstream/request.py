@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from router.errors import UpstreamRejected
+from router.errors import UpstreamCredentials, UpstreamRejected
 from router.upstream import engine, faults, reasoning
 from router.upstream.types import Granted, UpstreamCall, UpstreamModel
 
@@ -50,22 +50,27 @@ TRANSLATED = frozenset({"anthropic"})
 _OWN = frozenset(
     {"model", "messages", "stream", "stream_options", "rung", "max_tokens", "max_completion_tokens"}
 )
-# They do not change the answer, so a provider that does not take them can still serve; it is noted, not
+# They do not change what is asked for, so a provider that does not take them can still serve: noted, not
 # silent.
-_BOOKKEEPING = frozenset(
+_YIELDING = frozenset(
     {
         "user",
         "metadata",
         "safety_identifier",
         "prompt_cache_key",
         "prompt_cache_retention",
+        "temperature",
+        "top_p",
+        "seed",
         "store",
-        "service_tier",
     }
 )
-# LiteLLM asks the environment for OpenAI's URL. Ours may well hold Rung's own, as its users are told to set
-# it.
-_OPENAI_BASE = "https://api.openai.com/v1"
+# LiteLLM would ask the environment for these (OPENAI_BASE_URL, ANTHROPIC_BASE_URL). There stands Rung's own
+# URL as soon as somebody follows our README in the same shell, and Rung would call itself.
+_BASES = {"openai": "https://api.openai.com/v1", "anthropic": "https://api.anthropic.com"}
+_MESSAGES_PATH = "/v1/messages"
+# Other tiers of service cost more or less than the list price, and only that is known.
+_PRICED_SERVICE_TIERS = frozenset({"auto", "default"})
 
 # Where LiteLLM's Anthropic configuration leaves the way back to tool names that Anthropic would have refused.
 _TOOL_NAMES = "_anthropic_tool_name_map"
@@ -106,12 +111,16 @@ def parameters(call: UpstreamCall, supported: frozenset[str]) -> tuple[dict[str,
     for name, value in call.body.items():
         if name in _OWN or value is None or (name in reasoning.DIALS and name not in call.model.extra_params):
             continue
+        if name == "service_tier" and value not in _PRICED_SERVICE_TIERS:
+            raise UpstreamRejected(
+                "service_tier must be auto or default: the price of another one is not known", param=name
+            )
         if name in granted.omit:
             if not (name == "temperature" and value == 1):
                 notes.append(f"{name} left at its default: the model does not take it while it thinks")
         elif name in supported or name in call.model.extra_params:
             kept[name] = value
-        elif name in _BOOKKEEPING:
+        elif name in _YIELDING:
             notes.append(f"{name} not sent: the model does not take it")
         elif not _says_nothing(name, value):
             raise UpstreamRejected(
@@ -123,7 +132,7 @@ def parameters(call: UpstreamCall, supported: frozenset[str]) -> tuple[dict[str,
 
 def unsupported(model: UpstreamModel, body: Mapping[str, Any], supported: frozenset[str]) -> tuple[str, ...]:
     """The request's parameters that `parameters` would refuse for this model."""
-    known = _OWN | _BOOKKEEPING | reasoning.DIALS | supported | model.extra_params
+    known = _OWN | _YIELDING | reasoning.DIALS | supported | model.extra_params
     return tuple(
         name
         for name, value in body.items()
@@ -164,13 +173,15 @@ class Wire:
         from litellm.utils import ProviderConfigManager
 
         key = model.api_key.get_secret_value() if model.api_key else None
-        base = model.api_base or (_OPENAI_BASE if model.provider == "openai" else None)
+        base = model.api_base or _BASES.get(model.provider)
         try:
             name, provider, key, base = litellm.get_llm_provider(model.name, api_base=base, api_key=key)
             config = ProviderConfigManager.get_provider_chat_config(name, LlmProviders(provider))
         except (litellm.exceptions.BadRequestError, ValueError) as error:
             msg = f"LiteLLM knows no provider for {model.name!r}: write it as provider/model"
             raise ValueError(msg) from error
+        if provider == "anthropic" and not base.endswith(_MESSAGES_PATH):
+            base = base.rstrip("/") + _MESSAGES_PATH
         if config is None:
             msg = f"LiteLLM has no chat configuration for {model.name!r}: check the provider's name"
             raise ValueError(msg)
@@ -184,11 +195,8 @@ class Wire:
         self.config.get_supported_openai_params = self._supported_params
         self._key = key
         self._base = base
-        self.unsupported_errors = (
-            litellm.exceptions.BadRequestError,
-            litellm.UnsupportedParamsError,
-            ValueError,
-        )
+        self._no_key = litellm.exceptions.AuthenticationError
+        self._refusals = (litellm.exceptions.BadRequestError, litellm.UnsupportedParamsError, ValueError)
         self.litellm_params = {"custom_llm_provider": provider, "api_base": base, **dict(model.options)}
 
     def _supported_params(self, model: str) -> list[str]:  # noqa: ARG002 - LiteLLM's signature
@@ -199,7 +207,11 @@ class Wire:
         params, granted = parameters(call, self.supported)
         try:
             return self._build(call, params, granted)
-        except self.unsupported_errors as error:
+        except self._no_key as error:
+            raise UpstreamCredentials(
+                f"there is no key for {self.model.name}: set its provider's variable or its api_key"
+            ) from error
+        except self._refusals as error:
             raise UpstreamRejected(
                 f"{self.model.name} cannot be asked this: {faults.quote({'message': str(error)})}"
             ) from None
