@@ -64,9 +64,7 @@ class Address:
         """The commands that must succeed before any other: credentials, database, and a sign of life."""
         commands: list[Command] = []
         if self.password:
-            commands.append(
-                ("AUTH", self.username, self.password) if self.username else ("AUTH", self.password)
-            )
+            commands.append(("AUTH", self.username, self.password) if self.username else ("AUTH", self.password))
         if self.database:
             commands.append(("SELECT", self.database))
         return [*commands, ("PING",)]

@@ -11,7 +11,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 from hiredis import ReplyError
@@ -24,9 +25,7 @@ from router.store.scripts import Ask, Command, Reply, T, refusal
 log = logging.getLogger("rung.store")
 
 REPLY_TIMEOUT_S = 0.15  # an outage must be answered within 250 ms, and the watchdog may be a quarter late
-CONNECT_TIMEOUT_S = (
-    0.15  # likewise: a request may find the link just broken and wait for the first new attempt
-)
+CONNECT_TIMEOUT_S = 0.15  # likewise: a request may find the link just broken and wait for the first new attempt
 FIRST_PAUSE_S = 0.05  # a restart of the embedded server takes a tenth of a second
 LONGEST_PAUSE_S = 1.0  # recovery is seen within about a second, at one attempt a second
 
@@ -49,6 +48,7 @@ class Connection:
     Args:
         url: see `router.store.address`.
         reply_timeout_s: the longest wait for an answer. connect_timeout_s: for a socket with its greeting.
+        on_return: called when the server was away and is found again: it may have forgotten the last moments.
     """
 
     def __init__(
@@ -57,6 +57,7 @@ class Connection:
         *,
         reply_timeout_s: float = REPLY_TIMEOUT_S,
         connect_timeout_s: float = CONNECT_TIMEOUT_S,
+        on_return: Callable[[], None] | None = None,
     ) -> None:
         self.address = Address.parse(url)
         self._reply_timeout_s = reply_timeout_s
@@ -67,6 +68,8 @@ class Connection:
         self._reason = "not connected yet"
         self._away_since = 0.0
         self._closed = False
+        self._loading: dict[str, asyncio.Task[list[Reply]]] = {}
+        self.on_return = on_return
 
     @property
     def up(self) -> bool:
@@ -111,7 +114,8 @@ class Connection:
         replies = await self._exchange([ask.command for ask in asks])
         forgotten = [i for i, reply in enumerate(replies) if _forgot(reply) and asks[i].source]
         if forgotten:
-            again = await self._exchange([_with_source(asks[i]) for i in forgotten])
+            await self._load({asks[i].source for i in forgotten})
+            again = await self._exchange([asks[i].command for i in forgotten])
             for index, reply in zip(forgotten, again, strict=True):
                 replies[index] = reply
         return replies
@@ -120,6 +124,20 @@ class Connection:
         """Send one ask and read its reply. Raises StoreUnavailable."""
         (reply,) = await self.run(ask)
         return ask.read(reply)
+
+    async def _load(self, sources: set[str]) -> None:
+        """Load scripts; of many requests that miss the same one at once, the first does it for all."""
+        for source in sources:
+            if source not in self._loading:
+                loading = asyncio.create_task(self._exchange([("SCRIPT", "LOAD", source)]))
+                self._loading[source] = loading
+                loading.add_done_callback(partial(self._loaded, source))
+            await asyncio.shield(self._loading[source])
+
+    def _loaded(self, source: str, loading: asyncio.Task[list[Reply]]) -> None:
+        self._loading.pop(source, None)
+        if not loading.cancelled():
+            loading.exception()  # whoever waits for it reports it; nobody may be left
 
     async def _exchange(self, commands: Sequence[Command]) -> list[Reply]:
         link = self._link or await self._first_attempt()
@@ -173,6 +191,8 @@ class Connection:
                 await asyncio.sleep(pause_s)
                 pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
         self._tried.set()
+        if self.on_return is not None:
+            self.on_return()
         away_s = asyncio.get_running_loop().time() - self._away_since
         log.warning("store %s is back after %.1f s", self.address.shown, away_s)
 
@@ -186,7 +206,3 @@ class Connection:
 
 def _forgot(reply: Reply) -> bool:
     return isinstance(reply, ReplyError) and str(reply).startswith("NOSCRIPT")
-
-
-def _with_source(ask: Ask[Any]) -> Command:
-    return ("EVAL", ask.source, *ask.command[2:])

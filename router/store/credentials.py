@@ -41,8 +41,7 @@ class Token:
         match = _TOKEN.fullmatch(text) if len(text) <= LONGEST_TOKEN else None
         if match is None:
             raise InvalidKey(
-                "That is no API key of this gateway: they look like rk_<id>_<secret>."
-                " Make one with `rung keys create`."
+                "That is no API key of this gateway: they look like rk_<id>_<secret>. Make one with `rung keys create`."
             )
         return cls(match[1], match[2])
 

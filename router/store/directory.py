@@ -7,20 +7,19 @@ believed.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from router.errors import Conflict, Forbidden, InvalidKey, NotFound, StoreUnavailable
+from router.errors import Conflict, Forbidden, InvalidKey, NotFound
 from router.store import names
 from router.store.connection import Executor
 from router.store.credentials import Token
 from router.store.directory_types import INFERENCE, Key, Principal, Tenant
 from router.store.ledger import Ledger
 from router.store.limits import Limits
-from router.store.scripts import Argument, Ask, Reply, text
+from router.store.scripts import Argument, Ask, Reply, refusal, text
 
 FRESH_S = 1.0  # how long a principal is believed without asking for the revision
 POLL_S = 0.4  # twice within FRESH_S, with room for a slow answer
@@ -31,8 +30,13 @@ class Directory:
     """Tenants and keys in the store.
 
     Args:
-        executor: what carries the commands. pepper: the server's secret for the keys' HMACs.
-        ledger: opens a new tenant's books. clock: seconds since 1970, for expiry.
+        executor: what carries the commands.
+        pepper: the server's secret for the keys' HMACs.
+        ledger: opens a new tenant's books.
+        clock: seconds since 1970, for expiry.
+
+    Attributes:
+        epoch: the books that this process entered; tenants are created in no others. Set by `Store`.
     """
 
     def __init__(
@@ -42,6 +46,7 @@ class Directory:
         self._pepper = pepper
         self._ledger = ledger
         self._clock = clock
+        self.epoch = ""
         self._known: dict[str, Principal | None] = {}
         self._revision = -1
         self._confirmed_at = float("-inf")
@@ -62,9 +67,7 @@ class Directory:
             await self.refresh()
         found = self._known[given.id] if given.id in self._known else await self._fetch(given.id)
         if found is None or not given.opens(found.key.mac, self._pepper):
-            raise InvalidKey(
-                "This API key opens nothing: check it, or make a new one with `rung keys create`."
-            )
+            raise InvalidKey("This API key opens nothing: check it, or make a new one with `rung keys create`.")
         self._admit(found)
         return found
 
@@ -76,15 +79,6 @@ class Directory:
             self._known.clear()
             self._revision = revision
         self._confirmed_at = max(self._confirmed_at, asked_at)
-
-    async def watch(self) -> None:
-        """Refresh for ever; a background task of `Store`."""
-        while True:
-            await asyncio.sleep(POLL_S)
-            try:
-                await self.refresh()
-            except StoreUnavailable:  # the connection has said so; memory grows old and is no longer believed
-                continue
 
     def _admit(self, found: Principal) -> None:
         if found.key.revoked_at is not None:
@@ -120,7 +114,9 @@ class Directory:
         """Create a tenant with its books.
 
         Raises:
-            Conflict: there is one of this id. ValueError: the id is malformed.
+            Conflict: there is one of this id.
+            ValueError: the id is malformed.
+            StoreUnavailable: the store is away, or was emptied since this process entered it.
         """
         tenant = Tenant(
             id=tenant_id,
@@ -129,7 +125,7 @@ class Directory:
             limits=limits or Limits(),
             policy=dict(policy or {}),
             created_at=self._clock(),
-            generation=await self._epoch(),
+            generation=await self._same_epoch(),
         )
         await self._ledger.open_account(tenant_id, tenant.generation)
         if not await self._executor.ask(Ask(("SET", names.of(tenant_id, "rec"), tenant.dump(), "NX"), bool)):
@@ -140,9 +136,7 @@ class Directory:
 
     async def tenant(self, tenant_id: str) -> Tenant:
         """A tenant. Raises NotFound."""
-        found = (
-            await self._executor.ask(_tenant_ask(tenant_id)) if names.TENANT_ID.fullmatch(tenant_id) else None
-        )
+        found = await self._executor.ask(_tenant_ask(tenant_id)) if names.TENANT_ID.fullmatch(tenant_id) else None
         if found is None:
             raise NotFound(f"There is no tenant {tenant_id[:64]}: `rung tenants list` shows them.")
         return found
@@ -272,8 +266,12 @@ class Directory:
         await self._executor.ask(Ask(("INCR", names.REVISION), int))
         self._known.clear()
 
-    async def _epoch(self) -> str:
-        return text(await self._executor.ask(Ask(("GET", names.EPOCH), lambda reply: reply or b"")))
+    async def _same_epoch(self) -> str:
+        """The books' epoch. In emptied books, a tenant created anew would be given its money twice."""
+        found = text(await self._executor.ask(Ask(("GET", names.EPOCH), lambda reply: reply or b"")))
+        if found != self.epoch:
+            raise refusal("NOBOOKS the store was emptied or replaced")
+        return found
 
 
 def _tenant_ask(tenant_id: str) -> Ask[Tenant | None]:

@@ -191,9 +191,7 @@ def _await_ready(process: subprocess.Popen[bytes], path: Path, log: Path) -> Non
                 f" The end of {log}:\n{_tail(log)}"
             )
         if time.monotonic() > deadline:
-            raise StoreUnavailable(
-                f"The embedded store is not ready after {READY_TIMEOUT_S:.0f} s: see {log}."
-            )
+            raise StoreUnavailable(f"The embedded store is not ready after {READY_TIMEOUT_S:.0f} s: see {log}.")
         time.sleep(pause_s)
         pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 

@@ -58,9 +58,7 @@ class Ledger:
         """Open a tenant's books unless they are open; True where this call opened them."""
         return await self._executor.ask(self._account(tenant, "open", generation))
 
-    async def set_budget(
-        self, tenant: str, name: str, limit_nano: int, window: Window, *, scope: str = ""
-    ) -> bool:
+    async def set_budget(self, tenant: str, name: str, limit_nano: int, window: Window, *, scope: str = "") -> bool:
         """Set or change a budget; what the window's scope has spent already counts.
 
         Returns:
@@ -77,6 +75,10 @@ class Ledger:
     async def remove_budget(self, tenant: str, name: str) -> bool:
         """Remove a budget; its windows' spend stays in the books. False where there was none."""
         return await self._executor.ask(self._account(tenant, "unbudget", name))
+
+    async def close_account(self, tenant: str) -> None:
+        """Refuse every movement of a tenant's money until `Books.rebuild`. Raises StoreUnavailable."""
+        await self._executor.ask(Ask(("HDEL", names.of(tenant, "acct"), "gen"), int))
 
     def standing_ask(self, tenant: str, scopes: Sequence[str] = ()) -> Ask[Standing]:
         """The tenant's money now, for a pipeline; `scopes` beside the tenant itself."""
@@ -136,15 +138,11 @@ class Ledger:
         """
         return await self._executor.ask(self._renew(hold, "", if_dead_nano, lease_s))
 
-    def settle_ask(
-        self, hold: Hold, cost_nano: int, *, estimated: bool = False, facts: bytes = b""
-    ) -> Ask[Ending]:
+    def settle_ask(self, hold: Hold, cost_nano: int, *, estimated: bool = False, facts: bytes = b"") -> Ask[Ending]:
         """Charge what the request has truly cost, for a pipeline; see `settle`."""
         return self._end(hold, cost_nano, "settled", estimated=estimated, facts=facts)
 
-    async def settle(
-        self, hold: Hold, cost_nano: int, *, estimated: bool = False, facts: bytes = b""
-    ) -> Ending:
+    async def settle(self, hold: Hold, cost_nano: int, *, estimated: bool = False, facts: bytes = b"") -> Ending:
         """Charge what the request has truly cost, and release the rest. Idempotent.
 
         Args:
@@ -213,9 +211,7 @@ def _standing(reply: Reply) -> Standing:
 def _held(reply: Reply, tenant: str, hold_id: str, amount_nano: int, scopes: Sequence[str]) -> Hold:
     verdict = reply[0]
     if verdict == b"ended":
-        raise Conflict(
-            f"The hold {hold_id} has ended already ({text(reply[1])}): use a new id for a new request."
-        )
+        raise Conflict(f"The hold {hold_id} has ended already ({text(reply[1])}): use a new id for a new request.")
     if verdict == b"short":
         raise _exhausted(text(reply[1]), int(reply[2]) / 1000, read_budgets(reply[3]), amount_nano)
     return Hold(

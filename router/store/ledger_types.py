@@ -37,9 +37,7 @@ class State(StrEnum):
 
     OPEN = "open"  # nothing was sent: nothing is charged
     CALL = "call"  # sent, and nobody saw what came of it: the whole hold is charged, marked estimated
-    STREAM = (
-        "stream"  # sent; what had come by the last renewal and one interval more is charged, marked estimated
-    )
+    STREAM = "stream"  # sent; what had come by the last renewal and one interval more is charged, marked estimated
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +130,7 @@ class Hold:
     budgets: tuple[Budget, ...] = field(default=(), compare=False)
 
 
-Outcome = Literal["settled", "void", "late", "already", "forgotten"]
+Outcome = Literal["settled", "void", "late", "already", "forgotten", "waiting"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,9 +138,9 @@ class Ending:
     """How a settle or void went.
 
     Attributes:
-        outcome: `settled` or `void` by this call; `already` by an earlier one; `late`: charged after the
-            reaper, or after the store had lost the hold; `forgotten`: unknown and too old to be charged
-            again, or nothing to void.
+        outcome: `settled` or `void` by this call; `already` by an earlier one; `late`: charged after the reaper, or
+            after the store had lost the hold; `forgotten`: unknown and too old to be charged again, or nothing to
+            void; `waiting`: in the outbox until the store is back.
         charged_nano: what the hold has cost in all.
     """
 

@@ -67,9 +67,7 @@ class Verdict:
         if self.refused is None:
             return
         rule = self.refused.rule
-        unit = {"requests": "requests a minute", "tokens": "tokens a minute"}.get(
-            rule.kind, "requests at once"
-        )
+        unit = {"requests": "requests a minute", "tokens": "tokens a minute"}.get(rule.kind, "requests at once")
         raise RateLimited(
             f"The {'key' if rule.owner else 'tenant'}'s limit of {rule.limit} {unit} is used up: retry in"
             f" {self.refused.wait_s:.3g} s, or ask the operator for a higher one.",
@@ -132,18 +130,14 @@ class Limiter:
             return Verdict()
         return await self._executor.ask(self.take_ask(tenant, request_id, limited_by, tokens))
 
-    def give_ask(
-        self, tenant: str, request_id: str, limited_by: Sequence[Rule], extra_tokens: int
-    ) -> Ask[int] | None:
+    def give_ask(self, tenant: str, request_id: str, limited_by: Sequence[Rule], extra_tokens: int) -> Ask[int] | None:
         """End a request: its place is free, and the tokens beyond the estimate (or short of it) are booked.
 
         Returns:
             None where nothing has to be done.
         """
         touched = [
-            rule
-            for rule in limited_by
-            if rule.kind == "concurrency" or (rule.kind == "tokens" and extra_tokens)
+            rule for rule in limited_by if rule.kind == "concurrency" or (rule.kind == "tokens" and extra_tokens)
         ]
         if not touched:
             return None

@@ -24,13 +24,11 @@ from router.store.scripts import Command, Reply
 _pack = cast("Callable[[Command], bytes]", hiredis.pack_command)
 _NOTHING = object()  # "the next reply is not complete yet"; False could be a reply
 
-MAX_WAITING = (
-    20_000  # batches: at 5 us each a tenth of a second's work; more means that the server does not keep up
-)
+MAX_WAITING = 20_000  # batches: at 5 us each a tenth of a second's work; more means that the server does not keep up
 TICKS_PER_TIMEOUT = 4  # the watchdog looks four times per time-out, so that one fires at most a quarter late
 
 
-class LinkLost(Exception):  # noqa: N818 - it is an event of the link, and never leaves this package
+class LinkLost(Exception):
     """The socket is gone; whether the commands on it were executed is unknown."""
 
 
@@ -48,7 +46,7 @@ class Link(asyncio.Protocol):
     """A pipelined RESP2 connection.
 
     Args:
-        timeout_s: a batch that is not answered for so long closes the link.
+        timeout_s: the link closes when commands wait and the server has said nothing for so long.
         on_lost: called once, with the reason, when the link is gone for any cause.
     """
 
@@ -61,6 +59,7 @@ class Link(asyncio.Protocol):
         self._outgoing: list[bytes] = []
         self._transport: asyncio.Transport | None = None
         self._watch: asyncio.TimerHandle | None = None
+        self._heard_at = 0.0
         self._forgiven = False
         self._lost = ""
 
@@ -106,6 +105,7 @@ class Link(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Count replies off against the oldest batch."""
+        self._heard_at = self._loop.time()
         try:
             self._reader.feed(data)
             while (reply := self._reader.gets()) is not _NOTHING:
@@ -131,12 +131,15 @@ class Link(asyncio.Protocol):
         self._watch = self._loop.call_later(interval, self._tick, self._loop.time() + interval)
 
     def _tick(self, due: float) -> None:
-        """Close if the oldest batch is too old; a loop that itself stood still may first read the socket."""
+        """Close where the server has been silent for too long. One that answers, if late, is only busy.
+
+        A loop that itself stood still may first read the socket.
+        """
         self._watch = None
         if not self._waiting:
             return
         now = self._loop.time()
-        if now - self._waiting[0].sent_at < self._timeout_s:
+        if now - max(self._waiting[0].sent_at, self._heard_at) < self._timeout_s:
             self._forgiven = False
             self._arm()
         elif now - due > self._timeout_s / TICKS_PER_TIMEOUT and not self._forgiven:

@@ -12,6 +12,24 @@ TENANT_ID = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}", re.ASCII)  # no braces: the
 REVISION = "b:rev"
 TENANTS = "b:tenants"
 EPOCH = "b:epoch"
+SWEEP = "b:sweep"
+
+# Keys without a time to live, by what follows `b:` or the tenant's tag, and why. A test lets no others live
+# for ever.
+PERMANENT = {
+    "rev": "the directory's revision: one number",
+    "tenants": "the list of tenants: ends with them",
+    "epoch": "names this set of books, so that an emptied store is told from a new one",
+    "key": "an API key's record: revoked keys stay for the audit",
+    "rec": "a tenant's record",
+    "keys": "the ids of a tenant's keys",
+    "acct": "an account: ends with its tenant",
+    "w:t": "what a tenant has spent in all",
+    "exp": "open holds by lease: each is ended by settle, void or the reaper",
+    "h": "an open hold is money in flight; its tombstone has a time to live",
+    "led": "the durable record of money: folded into its checkpoint, never expired",
+    "ckpt": "the sums of the folded part of the record",
+}
 
 
 def of(tenant: str, *parts: str) -> str:

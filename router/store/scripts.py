@@ -86,9 +86,7 @@ def refusal(error: str) -> StoreUnavailable:
     """An error reply as our own error, with the remedy."""
     code = error.split(" ", 1)[0]
     remedy = _REMEDIES.get(code, "see the server's log; Rung needs Redis 7 or Valkey 7.2 and newer")
-    return StoreUnavailable(
-        f"The store refuses ({error.removeprefix('ERR ')[:200]}): {remedy}.", retry_after_s=1.0
-    )
+    return StoreUnavailable(f"The store refuses ({error.removeprefix('ERR ')[:200]}): {remedy}.", retry_after_s=1.0)
 
 
 def text(reply: Reply) -> str:

@@ -10,20 +10,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
-from router.store import names
+from router.errors import StoreUnavailable
+from router.store.books import Books
 from router.store.cache import DEFAULT_TTL_S, AnswerCache
 from router.store.connection import CONNECT_TIMEOUT_S, REPLY_TIMEOUT_S, Connection
 from router.store.decisions import DecisionStream
 from router.store.directory import Directory
+from router.store.epoch import enter
 from router.store.ledger import Ledger
-from router.store.ledger_types import Ending, Hold, Standing
+from router.store.ledger_types import Ending, Standing
 from router.store.limits import CONCURRENCY_LEASE_S, Limiter, Rule, Verdict
+from router.store.outbox import Outbox, Settlement
 from router.store.scripts import Ask, text
+from router.store.upkeep import Upkeep
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,16 +37,6 @@ class Opening:
     verdict: Verdict
     standing: Standing
     answer: bytes | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settlement:
-    """The ledger's part of a closing: see `Ledger.settle`."""
-
-    hold: Hold
-    cost_nano: int
-    estimated: bool = False
-    facts: bytes = b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,19 +69,25 @@ class Store:
     """All of the store over one connection. Make it with `await Store.connect(...)`.
 
     Attributes:
-        connection: carries every command. ledger, directory, limiter, cache, decisions: the parts.
+        connection: carries every command.
+        ledger, books, directory, limiter, cache, decisions: the parts.
+        outbox: settlements that wait for the store's return.
         epoch: names this set of books; see docs/ledger.md.
     """
 
     def __init__(self, connection: Connection, pepper: bytes) -> None:
         self.connection = connection
         self.ledger = Ledger(connection)
+        self.books = Books(connection)
         self.limiter = Limiter(connection)
         self.cache = AnswerCache(connection)
         self.decisions = DecisionStream(connection)
         self.directory = Directory(connection, pepper, self.ledger)
+        self.outbox = Outbox(self.ledger)
+        self.upkeep = Upkeep(connection, self.directory, self.ledger, self.books, self.outbox)
         self.epoch = ""
-        self._watch: asyncio.Task[None] | None = None
+        self._work: asyncio.Task[None] | None = None
+        connection.on_return = self.outbox.recall
 
     @classmethod
     async def connect(
@@ -95,36 +95,48 @@ class Store:
         url: str,
         *,
         pepper: bytes,
+        memory: Path | None = None,
+        upkeep: bool = True,
         reply_timeout_s: float = REPLY_TIMEOUT_S,
         connect_timeout_s: float = CONNECT_TIMEOUT_S,
-    ) -> Store:
+    ) -> Self:
         """Connect to a server.
 
         Args:
             url: redis://, rediss:// or unix://.
             pepper: the server's secret, of 16 bytes or more, the same in every process.
+            memory: a file that outlives the store, in which its epoch is remembered: books that were emptied
+                or replaced while no process ran are then noticed. None where there is no disk.
+            upkeep: whether this process does background work; a command that only asks something need not.
             reply_timeout_s: short, so that an outage is answered within 250 ms.
             connect_timeout_s: likewise.
 
         Raises:
-            StoreUnavailable: nobody answers. ValueError: the URL or the pepper is unusable.
+            StoreUnavailable: nobody answers, or the books are not the remembered ones.
+            ValueError: the URL or the pepper is unusable.
         """
         if len(pepper) < 16:  # noqa: PLR2004 - 128 bits
             raise ValueError("The server's secret (pepper) needs at least 16 bytes.")
         connection = Connection(url, reply_timeout_s=reply_timeout_s, connect_timeout_s=connect_timeout_s)
         await connection.open()
         store = cls(connection, pepper)
-        store.epoch = await store._enter()
-        store._watch = asyncio.create_task(store.directory.watch(), name="rung-directory-watch")
+        try:
+            store.epoch = store.directory.epoch = await enter(connection, memory)
+        except BaseException:
+            await connection.close()
+            raise
+        if upkeep:
+            store._work = asyncio.create_task(store.upkeep.run(), name="rung-store-upkeep")
         return store
 
     async def close(self) -> None:
-        """Close the connection and end the background task."""
-        if self._watch is not None:
-            self._watch.cancel()
+        """End the background work, send what waits, and close the connection."""
+        if self._work is not None:
+            self._work.cancel()
             with contextlib.suppress(asyncio.CancelledError):
-                await self._watch
-            self._watch = None
+                await self._work
+            self._work = None
+        await self.outbox.flush()
         await self.connection.close()
 
     async def ping(self) -> None:
@@ -178,33 +190,34 @@ class Store:
     ) -> Ending | None:
         """Last round trip, the money first. Shield it from the request's cancellation.
 
-        Returns:
-            how the settlement went, or None without one. Cache, receipt and places may fail alone, without a
-            word.
+        A settlement that meets an outage waits in the outbox, and is booked when the store is back; if this
+        process dies before, the hold's lease ends it by estimate.
 
-        Raises:
-            StoreUnavailable: the settlement is not known to have been booked: repeat it, it is idempotent.
+        Returns:
+            how the settlement went: `waiting` where it is in the outbox; None without one. Cache, receipt and
+                places
+            may fail alone, without a word.
         """
         settle = self._settle(settlement) if settlement else None
         put = self.cache.put_ask(tenant, answer.key, answer.content, answer.ttl_s) if answer else None
         keep = self.decisions.append_ask(tenant, receipt.decision_id, receipt.content) if receipt else None
-        give = (
-            self.limiter.give_ask(tenant, places.request_id, places.rules, places.extra_tokens)
-            if places
-            else None
-        )
+        give = self.limiter.give_ask(tenant, places.request_id, places.rules, places.extra_tokens) if places else None
         asked: list[Ask[Any]] = [ask for ask in (settle, put, keep, give) if ask is not None]
         if not asked:
             return None
-        replies = await self.connection.run(*asked)
-        return settle.read(replies[0]) if settle else None
+        try:
+            replies = await self.connection.run(*asked)
+            ending = settle.read(replies[0]) if settle else None
+        except StoreUnavailable:
+            if settlement is None:
+                return None
+            self.outbox.failed(settlement)
+            return Ending(outcome="waiting", charged_nano=settlement.cost_nano)
+        if settlement is not None:
+            self.outbox.booked(settlement)
+        return ending
 
     def _settle(self, settlement: Settlement) -> Ask[Ending]:
         return self.ledger.settle_ask(
             settlement.hold, settlement.cost_nano, estimated=settlement.estimated, facts=settlement.facts
         )
-
-    async def _enter(self) -> str:
-        """The books' epoch; the first process to come names it."""
-        await self.connection.ask(Ask(("SET", names.EPOCH, secrets.token_hex(8), "NX"), text))
-        return text(await self.connection.ask(Ask(("GET", names.EPOCH), lambda reply: reply or b"")))

@@ -4,7 +4,7 @@ if ARGV[1] == 'open' then
   if redis.call('EXISTS', KEYS[1]) == 1 then
     return 0
   end
-  redis.call('HSET', KEYS[1], 'gen', ARGV[2], 'seq', '0')
+  redis.call('HSET', KEYS[1], 'gen', ARGV[2])
   redis.call('HSET', base .. 'w:t', 's|', '0', 'h|', '0')
   return 1
 end

@@ -116,23 +116,28 @@ local function open(kind, window)
   end
 end
 
--- Adds to the counters of every scope in the named windows; either amount may be negative.
+local function add(key, field, change)
+  if change ~= 0 then
+    return redis.call('HINCRBY', key, field, int(change))
+  end
+end
+
+-- Adds to the counters of every scope in the named windows; either amount may be negative. A window that had already
+-- expired comes back for a while: spend belongs to the window of its reservation, however late it is known.
 local function post(ids, scopes, spent, held)
   for _, id in ipairs(ids) do
     local key = base .. 'w:' .. id
-    local fresh = redis.call('EXISTS', key) == 0
     for _, scope in ipairs(scopes) do
-      redis.call('HINCRBY', key, 's|' .. scope, int(spent))
-      redis.call('HINCRBY', key, 'h|' .. scope, int(held))
-    end
-    if fresh and id ~= 't' then
-      redis.call('PEXPIRE', key, int(KEEP_DAY_MS))
+      add(key, 'h|' .. scope, held)
+      if add(key, 's|' .. scope, spent) == spent and id ~= 't' and redis.call('PTTL', key) == -1 then
+        redis.call('PEXPIRE', key, int(KEEP_DAY_MS))
+      end
     end
   end
 end
 
+-- One entry of the durable record, from which the counters can be computed anew.
 local function record(kind, id, cost, held, ids, scopes, estimated, facts, now)
-  redis.call('HINCRBY', KEYS[1], 'seq', '1')
   redis.call('XADD', base .. 'led', '*', 'k', kind, 'i', id, 'c', int(cost), 'a', int(held), 'w', ids, 's', scopes,
     'e', estimated, 'f', facts, 't', int(now))
 end

@@ -1,9 +1,9 @@
 -- ARGV: frozen clock or '', scopes joined by \31 (the first is '')
 -- Reply: {now ms, {budgets}, {day spent, day held, month spent, month held, total spent, total held} of the tenant}
--- Reads only: an expired hold still counts until the next reservation reaps it.
 local now = clock(ARGV[1])
 local scopes = split(ARGV[2], '\31')
 local acct = account()
+reap(now, REAPED_AT_ONCE) -- or a policy that sees no money left would never come to reserve, which reaps too
 local live = windows(now)
 for kind, window in pairs(live) do
   read(acct, kind, window, scopes)

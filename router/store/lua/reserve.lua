@@ -34,5 +34,4 @@ local ids = { live.d.id, live.m.id, live.t.id }
 post(ids, scopes, 0, wanted)
 redis.call('HSET', base .. 'h:' .. id, 'st', ARGV[5], 'a', int(wanted), 'w', table.concat(ids, ','), 's', ARGV[6], 'at', int(now))
 redis.call('ZADD', base .. 'exp', int(now + tonumber(ARGV[4])), id)
-redis.call('HINCRBY', KEYS[1], 'seq', '1')
 return { 'held', table.concat(ids, ','), int(now), describe(budgets) }

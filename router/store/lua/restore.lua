@@ -1,0 +1,32 @@
+-- Writes counters that were computed from the record. Refused while the account is open: nothing may move meanwhile.
+-- ARGV: frozen clock or '', generation, budgets' JSON or '', then per counter: window, field, value
+-- Reply: 1
+if redis.call('HEXISTS', KEYS[1], 'gen') == 1 then
+  error({ err = 'OPENBOOKS close the account before restoring it' })
+end
+local live = windows(clock(ARGV[1]))
+redis.call('DEL', base .. 'w:t')
+redis.call('HSET', base .. 'w:t', 's|', '0', 'h|', '0')
+local fresh = {}
+for first = 4, #ARGV, 3 do
+  local id = ARGV[first]
+  local key = base .. 'w:' .. id
+  if id ~= 't' and not fresh[id] then
+    fresh[id] = true
+    redis.call('DEL', key)
+    redis.call('HSET', key, 's|', '0', 'h|', '0')
+    redis.call('PEXPIRE', key, int(string.sub(id, 1, 1) == 'm' and KEEP_MONTH_MS or KEEP_DAY_MS))
+  end
+  redis.call('HSET', key, ARGV[first + 1], ARGV[first + 2])
+end
+redis.call('HDEL', KEYS[1], 'd', 'm')
+for _, kind in ipairs({ 'd', 'm' }) do
+  if fresh[live[kind].id] then
+    redis.call('HSET', KEYS[1], kind, live[kind].id)
+  end
+end
+if ARGV[3] ~= '' then
+  redis.call('HSET', KEYS[1], 'bud', ARGV[3])
+end
+redis.call('HSET', KEYS[1], 'gen', ARGV[2])
+return 1

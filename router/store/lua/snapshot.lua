@@ -1,0 +1,29 @@
+-- Everything that the books hold at one moment, and the entries of the record after a cursor.
+-- ARGV: cursor, most entries
+-- Reply: {generation or nil, budgets or nil, {checkpoint}, {window keys: id, {counters}}, {open holds: id, amount, windows,
+-- scopes}, {entries}}
+local acct = redis.call('HMGET', KEYS[1], 'gen', 'bud', 'd', 'm')
+local ids, seen = { 't' }, { t = true }
+local function note(list)
+  for _, id in ipairs(list) do
+    if id and id ~= '' and not seen[id] then
+      seen[id] = true
+      ids[#ids + 1] = id
+    end
+  end
+end
+note({ acct[3] or '', acct[4] or '' })
+local holds = {}
+for _, id in ipairs(redis.call('ZRANGE', base .. 'exp', 0, -1)) do
+  local hold = load_hold(id)
+  if hold and is_open(hold) then
+    holds[#holds + 1] = { id, int(hold.a), hold.w, hold.s }
+    note(split(hold.w, ','))
+  end
+end
+local counters = {}
+for _, id in ipairs(ids) do
+  counters[#counters + 1] = { id, redis.call('HGETALL', base .. 'w:' .. id) }
+end
+local entries = redis.call('XRANGE', base .. 'led', '(' .. ARGV[1], '+', 'COUNT', ARGV[2])
+return { acct[1] or '', acct[2] or '', redis.call('HGETALL', base .. 'ckpt'), counters, holds, entries }

@@ -1,0 +1,83 @@
+"""Settlements that must not be lost: alone repeats them until the store has booked them.
+
+A settlement that meets an outage waits here and is sent again when the store is back. One that was booked is
+said again too, once, when the connection had to be found anew: a failover may have forgotten the last
+seconds. Both are safe, because settling is idempotent, and a late settlement charges (see
+`router.store.ledger`).
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from router.errors import StoreUnavailable
+from router.store.ledger import Ledger
+from router.store.ledger_types import Hold
+
+log = logging.getLogger("rung.store")
+
+CAPACITY = 50_000  # some 40 MB; a minute's outage at several hundred requests a second
+RECALL_S = 10.0  # replicas lag by milliseconds, and a failover takes a few seconds to be seen
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settlement:
+    """What `Ledger.settle` needs to know."""
+
+    hold: Hold
+    cost_nano: int
+    estimated: bool = False
+    facts: bytes = b""
+
+
+class Outbox:
+    """Settlements of this process: those that wait, and those booked a moment ago."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._waiting: OrderedDict[str, Settlement] = OrderedDict()
+        self._booked: OrderedDict[str, tuple[float, Settlement]] = OrderedDict()
+
+    def __len__(self) -> int:
+        """How many wait."""
+        return len(self._waiting)
+
+    def failed(self, settlement: Settlement) -> None:
+        """Keep one that met an outage. Without room for it, the oldest is left to the reaper's estimate."""
+        self._waiting[settlement.hold.id] = settlement
+        if len(self._waiting) > CAPACITY:
+            lost, _ = self._waiting.popitem(last=False)
+            log.error("too many settlements wait for the store: hold %s is left to its lease's estimate", lost)
+
+    def booked(self, settlement: Settlement) -> None:
+        """Remember one that was booked, for `RECALL_S`."""
+        now = time.monotonic()
+        self._booked[settlement.hold.id] = (now, settlement)
+        while self._booked and (len(self._booked) > CAPACITY or next(iter(self._booked.values()))[0] < now - RECALL_S):
+            self._booked.popitem(last=False)
+
+    def recall(self) -> None:
+        """The connection was found anew: whatever was booked lately shall be said again."""
+        for _, settlement in self._booked.values():
+            self._waiting.setdefault(settlement.hold.id, settlement)
+        self._booked.clear()
+
+    async def flush(self) -> int:
+        """Send all that wait; returns how many were booked. Stops in silence where the store is away."""
+        sent = 0
+        for hold_id, settlement in list(self._waiting.items()):
+            try:
+                await self._ledger.settle(
+                    settlement.hold,
+                    settlement.cost_nano,
+                    estimated=settlement.estimated,
+                    facts=settlement.facts,
+                )
+            except StoreUnavailable:
+                break
+            self._waiting.pop(hold_id, None)
+            sent += 1
+        return sent
