@@ -28,7 +28,7 @@ def allowances(reasoning: Reasoning) -> tuple[int, ...]:
             steps = {reasoning.max_tokens or UNDIALLED}
         case Control.LEVELS:
             steps = {tokens for _, tokens in reasoning.levels}
-        case Control.TOKENS:
+        case Control.TOKENS:  # pragma: no branch - the last of the controls
             steps = {step for step in GRID if reasoning.min_tokens <= step <= reasoning.max_tokens}
             steps = steps or {reasoning.max_tokens}
             if not reasoning.can_disable:

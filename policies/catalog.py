@@ -18,12 +18,13 @@ from policies.errors import CatalogError, NoPrice, UnknownModel
 from policies.types import Control, Model, Prices
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # hashed by identity, which is quick
 class Entry:
     """One model with what every decision needs of it, worked out once.
 
     Attributes:
         steps: its allowances, each with its index into `Catalog.allowances`, rising.
+        provider: who runs it, the part of LiteLLM's name before the slash.
         price_*: nano-dollars per million tokens; `price_worst_*` the dearest that such a token may be billed
             at.
     """
@@ -35,6 +36,7 @@ class Entry:
     price_reasoning: int
     price_worst_input: int
     price_worst_output: int
+    provider: str
 
 
 class Catalog:
@@ -108,6 +110,7 @@ def _entry(model: Model, all_allowances: tuple[int, ...]) -> Entry:
         prices.output if prices.reasoning is None else prices.reasoning,
         dearest_input(prices),
         dearest_output(prices),
+        model.upstream.partition("/")[0],
     )
 
 
@@ -142,9 +145,7 @@ def _check_reasoning(model: Model) -> None:
     if dial.control is Control.LEVELS:
         tokens = [t for _, t in dial.levels]
         if not tokens or tokens != sorted(tokens) or tokens[0] < 0:
-            raise CatalogError(
-                f"Model {model.id!r}: reasoning levels must be given with rising tokens, least first."
-            )
+            raise CatalogError(f"Model {model.id!r}: reasoning levels must be given with rising tokens, least first.")
     if dial.control is Control.TOKENS and not 0 <= dial.min_tokens <= dial.max_tokens:
         raise CatalogError(f"Model {model.id!r}: reasoning needs 0 <= min_tokens <= max_tokens.")
 

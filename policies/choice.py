@@ -52,16 +52,21 @@ def pick(rungs: Sequence[Rung], taste: Taste) -> Rung:
     return _cheapest_like(best, rungs, best.quality - taste.tolerance)
 
 
-def within(rungs: Sequence[Rung], measure: Callable[[Rung], int], ceiling: int, taste: Taste) -> list[Rung]:
-    """The rungs that may be chosen under a ceiling on what `measure` reads, walked down to."""
+def choose(
+    rungs: Sequence[Rung], measure: Callable[[Rung], int], ceiling: float, taste: Taste
+) -> tuple[Rung | None, list[Rung]]:
+    """The choice under a ceiling on what `measure` reads, and all the rungs that it was made from.
+
+    Neither a choice nor a rung is left where every one breaks the ceiling.
+    """
     bounded = rungs
     while bounded:
         best = pick(bounded, taste)
-        if measure(best) <= ceiling:
-            return [rung for rung in bounded if measure(rung) <= ceiling]
-        reach, cost = measure(best), best.cost
-        bounded = [rung for rung in bounded if measure(rung) < reach and rung.cost <= cost]
-    return [rung for rung in rungs if measure(rung) <= ceiling]
+        if (reach := measure(best)) <= ceiling:
+            return best, [rung for rung in bounded if measure(rung) <= ceiling]
+        bounded = [rung for rung in bounded if measure(rung) < reach and rung.cost <= best.cost]
+    dearer = [rung for rung in rungs if measure(rung) <= ceiling]
+    return (pick(dearer, taste) if dearer else None), dearer
 
 
 def _cheapest_like(best: Rung, rungs: Sequence[Rung], threshold: float) -> Rung:

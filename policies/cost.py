@@ -45,7 +45,7 @@ def cost_nano(
     if min(fresh, cached_read, cached_write, answer, thought) < 0:
         raise ValueError(
             f"impossible usage: input {input_tokens} (cached: {cached_read} + {cached_write}), "
-            f"output {output_tokens}, reasoning {reasoning}: a count is negative or a part is larger than its whole"
+            f"output {output_tokens}, reasoning {reasoning}: a count below 0, or a part above its whole"
         )
     micro = (
         fresh * prices.input
@@ -70,9 +70,7 @@ def worst_nano(prices: Prices, *, input_tokens: int, max_tokens: int, choices: i
     advisory;
     so the whole of it counts at the dearer of the two prices. Rounded up: a hold must not be short by a half.
     """
-    return -(
-        -(input_tokens * dearest_input(prices) + choices * max_tokens * dearest_output(prices)) // PER_PRICE
-    )
+    return -(-(input_tokens * dearest_input(prices) + choices * max_tokens * dearest_output(prices)) // PER_PRICE)
 
 
 def dearest_input(prices: Prices) -> int:

@@ -9,13 +9,15 @@ not better.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from math import inf
 from operator import attrgetter
+from typing import cast
 
 from policies.candidates import permitted, too_long
 from policies.catalog import Catalog, Entry
-from policies.choice import Taste, pick, within
+from policies.choice import Taste, choose
 from policies.errors import ModelDenied, NoCandidate, NotReachable, TooLong, Unaffordable
-from policies.explain import Board, Ladder, Sentences, notes
+from policies.explain import Board, Ladder, Sentences, candidate, notes
 from policies.plan import attempt, fallbacks
 from policies.policy import DEFAULT, Policy
 from policies.rungs import Rung, latency_s, price_rungs
@@ -89,7 +91,7 @@ def _choosable(board: Board) -> list[Rung]:
     if board.demand.model is None:
         rungs = _above_floors(rungs, board.wishes)
     if board.thinking is not None and rungs:
-        under = within(rungs, THINKING, board.thinking, board.taste)
+        _, under = choose(rungs, THINKING, board.thinking, board.taste)
         # A named model that cannot think as little as it should gives its least, and the notes say so.
         rungs = under or ([min(rungs, key=lambda r: r.allowance)] if board.demand.model is not None else [])
     if not rungs:
@@ -106,31 +108,28 @@ def _above_floors(rungs: list[Rung], wishes: Wishes) -> list[Rung]:
     return rungs
 
 
-def _affordable(board: Board, rungs: list[Rung]) -> list[Rung]:
-    return rungs if board.money is None else within(rungs, MONEY, board.money, board.taste)
-
-
 def _decision(board: Board, rungs: list[Rung]) -> Decision:
     """The choice over `rungs`, twice: as if every model could be called, and over those that can."""
     taste, demand = board.taste, board.demand
     reachable = rungs if board.all_callable else [r for r in rungs if board.can_call(r)]
     if not reachable:
         raise NotReachable({r.entry.model.id: board.why_down(r) for r in rungs})
-    affordable = _affordable(board, reachable)
-    if not affordable:
+    money = inf if board.money is None else board.money
+    chosen, affordable = choose(reachable, MONEY, money, taste)
+    if chosen is None:
         raise _too_dear(board, reachable)
-    chosen = pick(affordable, taste)
-    # Nothing is lost where all can be called; otherwise what can be called and paid shows that the whole can
-    # be paid.
-    preferred = chosen if reachable is rungs else pick(_affordable(board, rungs), taste)
+    # What can be paid among the callable can be paid in the whole ladder too: `preferred` always exists.
+    preferred = chosen
+    if reachable is not rungs:
+        preferred = cast("Rung", choose(rungs, MONEY, money, taste)[0])
     others = () if demand.model else fallbacks(chosen, affordable, taste, board.policy.max_attempts - 1)
-    plan = tuple(attempt(r, demand, board.forecast, board.policy, board.money) for r in (chosen, *others))
-    ladder = Ladder(board)
+    calls = [attempt(r, demand, board.forecast, board.policy, board.money) for r in (chosen, preferred, *others)]
+    plan = (calls[0], *calls[2:])
     return Decision(
-        preferred=ladder.candidate(preferred),
-        chosen=ladder.candidate(chosen),
+        preferred=candidate(preferred, calls[1], available=board.can_call(preferred)),
+        chosen=candidate(chosen, calls[0], available=True),
         plan=plan,
-        candidates=ladder,
+        candidates=Ladder(board),
         hold_nano=max(a.worst_cost_nano for a in plan),
         words=Sentences(board, chosen),
         policy_version=board.policy.version,

@@ -1,4 +1,3 @@
-# ruff: noqa: N818 - a refusal is named after what went wrong, not after being an error
 """Every way in which a decision can be refused, in one tree; the gateway turns each into its own error.
 
 PolicyError
@@ -30,8 +29,7 @@ class UnknownModel(PolicyError):
 
     def __init__(self, model: str) -> None:
         super().__init__(
-            f"There is no model {model!r} here; GET /v1/models lists what there is, "
-            "and `auto` lets Rung choose."
+            f"There is no model {model!r} here; GET /v1/models lists what there is, and `auto` lets Rung choose."
         )
         self.model = model
 

@@ -12,7 +12,7 @@ from policies.cost import usd
 from policies.plan import attempt
 from policies.policy import Policy
 from policies.rungs import Rung, latency_s
-from policies.types import Candidate, Demand, Forecast, Purse, Wishes
+from policies.types import Attempt, Candidate, Demand, Forecast, Purse, Wishes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,24 +60,18 @@ class Board:
         """Which ceiling or floor excludes the rung, in words with the remedy, or ""."""
         named = self.demand.model is not None
         if self.thinking is not None and rung.allowance > self.thinking and not named:
-            return f"it thinks for {rung.allowance:,} tokens, above the ceiling of {self.thinking:,}"
+            return f"it thinks for {rung.allowance:,} tokens, above the ceiling of {self.thinking:,}; raise it"
         floor, limit = self.wishes.min_quality, self.wishes.max_latency_s
         if floor is not None and rung.quality < floor and not named:
-            return (
-                f"its expected quality is {rung.quality:.0%}, below the floor of {floor:.0%}; lower the floor"
-            )
+            return f"its expected quality is {rung.quality:.0%}, below the floor of {floor:.0%}; lower the floor"
         if limit is not None and latency_s(rung) > limit and not named:
-            return (
-                f"would take {latency_s(rung):.1f} s, above the ceiling of {limit:.1f} s; raise the ceiling"
-            )
+            return f"it would take {latency_s(rung):.1f} s, above the ceiling of {limit:.1f} s; raise that"
         return self._too_dear(rung)
 
     def _too_dear(self, rung: Rung) -> str:
         if self.money is None or rung.worst <= self.money:
             return ""
-        what = (
-            "the request's ceiling" if self.money == self.wishes.max_cost_nano else "what the budget has left"
-        )
+        what = "the request's ceiling" if self.money == self.wishes.max_cost_nano else "what the budget has left"
         return f"it may cost ${usd(rung.worst)}, above {what}, ${usd(self.money)}; raise that or ask for less"
 
 
@@ -157,6 +151,22 @@ def notes(board: Board, chosen: Rung) -> tuple[str, ...]:
     return (f"{name} cannot think with less than {least:,} tokens; the ceiling of {ceiling:,} is not kept",)
 
 
+def candidate(rung: Rung, call: Attempt, *, available: bool, rejected: str = "") -> Candidate:
+    """One rung, with the call that it stands for, in the vocabulary of receipts."""
+    return Candidate(
+        model=call.model,
+        tier=call.tier,
+        allowance=call.allowance,
+        quality=rung.quality,
+        expected_cost_nano=rung.cost,
+        worst_cost_nano=call.worst_cost_nano,
+        expected_latency_s=latency_s(rung),
+        max_tokens=call.max_tokens,
+        available=available,
+        rejected=rejected,
+    )
+
+
 class Ladder(Sequence[Candidate]):
     """Every rung as a `Candidate`, built at the first look: best utility first, the rejected ones last."""
 
@@ -174,27 +184,15 @@ class Ladder(Sequence[Candidate]):
     def _build(self) -> tuple[Candidate, ...]:
         utility = self._board.taste.utility
         ranked = sorted(self._board.rungs, key=lambda r: (-utility(r), r.cost, r.allowance, r.entry.model.id))
-        built = [self.candidate(rung) for rung in ranked]
+        built = [self._candidate(rung) for rung in ranked]
         fit = [c for c in built if c.admissible]
         unfit = [c for c in built if not c.admissible]
         return (*fit, *unfit, *(self._rejected(name) for name in sorted(self._board.rejected)))
 
-    def candidate(self, rung: Rung) -> Candidate:
-        """One rung in the vocabulary of receipts."""
+    def _candidate(self, rung: Rung) -> Candidate:
         board = self._board
         call = attempt(rung, board.demand, board.forecast, board.policy, board.money)
-        return Candidate(
-            model=call.model,
-            tier=call.tier,
-            allowance=call.allowance,
-            quality=rung.quality,
-            expected_cost_nano=rung.cost,
-            worst_cost_nano=call.worst_cost_nano,
-            expected_latency_s=latency_s(rung),
-            max_tokens=call.max_tokens,
-            available=board.can_call(rung),
-            rejected=board.objection(rung),
-        )
+        return candidate(rung, call, available=board.can_call(rung), rejected=board.objection(rung))
 
     def _rejected(self, name: str) -> Candidate:
         model = self._board.catalog.get(name)

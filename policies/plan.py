@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from policies.candidates import room
+from policies.catalog import Entry
 from policies.choice import Taste
 from policies.cost import PER_PRICE, worst_nano
 from policies.policy import Policy
@@ -40,19 +41,15 @@ def fallbacks(chosen: Rung, rungs: Sequence[Rung], taste: Taste, count: int) -> 
     A provider that fails, fails for all its models more often than for one.
     """
     value, weight = taste.value, taste.weight
-    best: dict[str, tuple[float, Rung]] = {}
+    best: dict[Entry, tuple[float, Rung]] = {}
     for rung in rungs:
-        name = rung.entry.model.id
         utility = value * rung.quality - weight * rung.cost
-        if name not in best or utility > best[name][0]:
-            best[name] = (utility, rung)
-    model = chosen.entry.model
-    best.pop(model.id, None)
-    provider = _provider(model.upstream)
-    ranked = sorted(
-        best.items(),
-        key=lambda item: (_provider(item[1][1].entry.model.upstream) == provider, -item[1][0], item[0]),
-    )
+        known = best.get(rung.entry)
+        if known is None or utility > known[0]:
+            best[rung.entry] = (utility, rung)
+    best.pop(chosen.entry, None)
+    own = chosen.entry.provider
+    ranked = sorted(best.items(), key=lambda item: (item[0].provider == own, -item[1][0], item[0].model.id))
     return [rung for _, (_, rung) in ranked[:count]]
 
 
@@ -64,7 +61,3 @@ def _affordable_tokens(rung: Rung, demand: Demand, forecast: Forecast, money: in
         return max(reserve, room(entry.model, demand))
     left = money * PER_PRICE - demand.input_tokens * entry.price_worst_input
     return max(reserve, left // per_token)
-
-
-def _provider(upstream: str) -> str:
-    return upstream.partition("/")[0]

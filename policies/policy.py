@@ -29,9 +29,7 @@ class Policy:
     """
 
     version: str = "1"
-    value_at_0_nano: int = (
-        300_000  # $0.0003: a fraction of a cent, the price of a short answer by a small model
-    )
+    value_at_0_nano: int = 300_000  # $0.0003: a fraction of a cent, the price of a short answer by a small model
     value_at_1_nano: int = (
         3_000_000_000  # $3: minutes of a specialist's time; the middle, $0.03, is seconds of anybody's
     )

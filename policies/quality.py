@@ -28,9 +28,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 NEED_EASY = 300.0  # tokens: the median for a basic question is 332
-NEED_RATIO = (
-    20.0  # hardest over easiest: 6,045 for AIME over 332, and the classifier's scale hardly reaches its ends
-)
+NEED_RATIO = 20.0  # hardest over easiest: 6,045 for AIME over 332, and the classifier's scale hardly reaches its ends
 _SURE = 1e-4  # no head knows better than one in ten thousand; keeps the odds finite
 
 

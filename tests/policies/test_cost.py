@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from policies.cost import cost_nano, expected_nano, usd, worst_nano
+from policies.types import Prices
+from tests.policies.ladders import USD
+
+tokens = st.integers(0, 2_000_000)
+price = st.integers(0, 200 * USD)
+
+
+def test_a_million_tokens_cost_their_list_price():
+    assert cost_nano(Prices(input=USD // 4, output=2 * USD), input_tokens=1_000_000, output_tokens=0) == USD // 4
+    assert cost_nano(Prices(input=USD // 4, output=2 * USD), input_tokens=0, output_tokens=1_000_000) == 2 * USD
+
+
+def test_cached_tokens_are_part_of_the_input_and_billed_at_their_own_price():
+    prices = Prices(input=10 * USD, output=0, cache_read=USD, cache_write=12 * USD)
+    billed = cost_nano(prices, input_tokens=1000, output_tokens=0, cached_read=600, cached_write=300)
+    assert billed == 600 * 1000 + 300 * 12_000 + 100 * 10_000
+
+
+def test_cached_tokens_without_a_price_of_their_own_cost_as_much_as_fresh_ones():
+    prices = Prices(input=10 * USD, output=0)
+    assert cost_nano(prices, input_tokens=100, output_tokens=0, cached_read=60, cached_write=40) == 1_000_000
+
+
+def test_reasoning_inside_the_output_is_not_billed_twice():
+    prices = Prices(input=0, output=2 * USD)
+    assert cost_nano(prices, input_tokens=0, output_tokens=100, reasoning=80) == 100 * 2000
+
+
+def test_reasoning_beside_the_output_is_not_left_out():
+    prices = Prices(input=0, output=2 * USD)
+    billed = cost_nano(prices, input_tokens=0, output_tokens=20, reasoning=80, reasoning_inside=False)
+    assert billed == 100 * 2000
+
+
+def test_unreported_reasoning_is_billed_with_the_output_that_holds_it():
+    prices = Prices(input=0, output=2 * USD, reasoning=3 * USD)
+    assert cost_nano(prices, input_tokens=0, output_tokens=100) == 100 * 2000
+    assert cost_nano(prices, input_tokens=0, output_tokens=100, reasoning=100) == 100 * 3000
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [{"cached_read": 11}, {"reasoning": 21}, {"cached_read": 6, "cached_write": 5}, {"cached_read": -1}],
+)
+def test_a_part_above_its_whole_is_refused(parts: dict[str, int]):
+    with pytest.raises(ValueError, match="impossible usage"):
+        cost_nano(Prices(input=1, output=1), input_tokens=10, output_tokens=20, **parts)
+
+
+def test_half_a_nano_dollar_rounds_up_and_less_rounds_down():
+    assert cost_nano(Prices(input=500_000, output=0), input_tokens=1, output_tokens=0) == 1
+    assert cost_nano(Prices(input=499_999, output=0), input_tokens=1, output_tokens=0) == 0
+
+
+@given(price, price, price, price, tokens, tokens, tokens, tokens)
+def test_cost_is_the_exact_sum_rounded_half_up_once(
+    pin: int, pout: int, pread: int, preason: int, fresh: int, read: int, answer: int, thought: int
+):
+    prices = Prices(input=pin, output=pout, cache_read=pread, reasoning=preason)
+    exact = Fraction(fresh * pin + read * pread + answer * pout + thought * preason, 1_000_000)
+    billed = cost_nano(
+        prices,
+        input_tokens=fresh + read,
+        output_tokens=answer + thought,
+        cached_read=read,
+        reasoning=thought,
+    )
+    assert -Fraction(1, 2) < billed - exact <= Fraction(1, 2)
+
+
+@given(price, price, tokens, st.integers(0, 1000), st.integers(0, 1000), st.integers(1, 5))
+def test_no_usage_within_the_cap_costs_more_than_the_worst_case(
+    pin: int, pout: int, prompt: int, answer: int, thought: int, choices: int
+):
+    prices = Prices(input=pin, output=pout, reasoning=pout // 2, cache_write=pin * 2)
+    worst = worst_nano(prices, input_tokens=prompt, max_tokens=answer + thought, choices=choices)
+    spent = cost_nano(
+        prices,
+        input_tokens=prompt,
+        output_tokens=choices * (answer + thought),
+        reasoning=choices * thought,
+        cached_write=prompt,
+    )
+    expected = expected_nano(prices, input_tokens=prompt, answer=answer, thinking=thought, choices=choices)
+    assert worst >= spent
+    assert worst >= expected
+
+
+@pytest.mark.parametrize(
+    ("nano", "text"),
+    [(0, "0.00"), (1, "0.000000001"), (7_100_000, "0.0071"), (-1, "-0.000000001"), (12 * USD, "12.00")],
+)
+def test_dollars_are_written_exactly(nano: int, text: str):
+    assert usd(nano) == text
