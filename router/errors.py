@@ -1,31 +1,31 @@
 """Every error that Rung raises, in one tree; `router.wire.errors` alone turns one into a reply.
 
-    RungError
-    ├── InvalidRequest            400  what the client sent is wrong; `param` names the field
-    │   ├── InvalidJSON           400
-    │   ├── ContextTooLong        400
-    │   ├── BodyTooLarge          413
-    │   ├── UnsupportedMedia      415
-    │   └── BodyTooSlow           408
-    ├── InvalidKey                401  no key, or one that does not (or no longer) open anything
-    ├── Forbidden                 403  the key is good, but not for this
-    ├── NotFound                  404
-    │   └── ModelNotFound         404
-    ├── Conflict                  409  an idempotency key is in flight
-    ├── IdempotencyMismatch       422  an idempotency key was used with another body
-    ├── RateLimited               429  come back after `retry_after_s`
-    ├── BudgetExhausted           429  the money is gone; retrying at once is useless
-    ├── NothingFits               400  every rung is rejected by the caller's own constraints
-    ├── NotPriced                 503  a model without a price is never called
-    ├── NotAvailable              503  no model that could serve this has a key
-    ├── StoreUnavailable          503  Redis is away: money fails closed
-    ├── Draining                  503  the process is shutting down
-    └── UpstreamError             502  the provider failed; `retryable` and `status` say how
-        ├── UpstreamRejected      400  the provider refuses this request (its 400, 404, 413, 422)
-        ├── UpstreamCredentials   502  the provider refuses our key: the operator must mend it
-        ├── UpstreamRateLimited   503  the provider's 429, with its Retry-After
-        ├── UpstreamTimeout       504
-        └── UpstreamUnreachable   502  no connection, a reset, or garbage instead of an answer
+RungError
+├── InvalidRequest            400  what the client sent is wrong; `param` names the field
+│   ├── InvalidJSON           400
+│   ├── ContextTooLong        400
+│   ├── BodyTooLarge          413
+│   ├── UnsupportedMedia      415
+│   └── BodyTooSlow           408
+├── InvalidKey                401  no key, or one that does not (or no longer) open anything
+├── Forbidden                 403  the key is good, but not for this
+├── NotFound                  404
+│   └── ModelNotFound         404
+├── Conflict                  409  an idempotency key is in flight
+├── IdempotencyMismatch       422  an idempotency key was used with another body
+├── RateLimited               429  come back after `retry_after_s`
+├── BudgetExhausted           429  the money is gone; retrying at once is useless
+├── NothingFits               400  every rung is rejected by the caller's own constraints
+├── NotPriced                 503  a model without a price is never called
+├── NotAvailable              503  no model that could serve this has a key
+├── StoreUnavailable          503  Redis is away: money fails closed
+├── Draining                  503  the process is shutting down
+└── UpstreamError             502  the provider failed; `retryable` and `status` say how
+    ├── UpstreamRejected      400  the provider refuses this request (its 400, 404, 413, 422)
+    ├── UpstreamCredentials   502  the provider refuses our key: the operator must mend it
+    ├── UpstreamRateLimited   503  the provider's 429, with its Retry-After
+    ├── UpstreamTimeout       504
+    └── UpstreamUnreachable   502  no connection, a reset, or garbage instead of an answer
 """
 
 from __future__ import annotations

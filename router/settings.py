@@ -119,8 +119,10 @@ class ModelSettings(_Section):
     reasoning: ReasoningSettings | None = None
     latency_s: Annotated[float, Field(gt=0)] | None = None
     tokens_per_s: Annotated[float, Field(gt=0)] | None = None
-    # True: fields of the request that Rung does not know are passed on to this upstream.
-    accept_unknown_fields: bool = False
+    # Fields of a request that OpenAI's format does not have and that this upstream takes, such as `top_k` on vLLM.
+    extra_fields: list[str] = []
+    # LiteLLM's own options for the provider, such as `aws_region_name`, `vertex_project` or `api_version`.
+    options: dict[str, str] = {}
     tags: list[str] = []
 
     @model_validator(mode="after")
@@ -134,7 +136,7 @@ class BudgetSettings(_Section):
     """Money for a window. Windows are in UTC."""
 
     limit_usd: Usd
-    window: Literal["hour", "day", "week", "month", "total"] = "month"
+    window: Literal["day", "month", "total"] = "month"
 
 
 class TenantSettings(_Section):
@@ -165,8 +167,6 @@ class Settings(BaseSettings):
     models: list[ModelSettings] = []
     tenants: list[TenantSettings] = []
     metrics_tenant_label: bool = False
-    # None: the example ladder is served by the bundled model where no provider's key is found.
-    local_model: bool | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -174,7 +174,9 @@ class Settings(BaseSettings):
         _refuse_duplicates("tenants", [t.id for t in self.tenants])
         for model in self.models:
             if model.tier not in self.tiers:
-                raise ValueError(f"model `{model.id}`: tier `{model.tier}` is not one of tiers: {', '.join(self.tiers)}")
+                raise ValueError(
+                    f"model `{model.id}`: tier `{model.tier}` is not one of tiers: {', '.join(self.tiers)}"
+                )
             if model.id == "auto" or model.id.startswith("auto:"):
                 raise ValueError(f"model `{model.id}`: `auto` is the name by which Rung chooses; take another id")
         return self
@@ -209,9 +211,12 @@ def load(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> S
     content = _read_yaml(file) if file is not None else {}
     redis_url = environ.get("REDIS_URL")
     if redis_url and "RUNG_STORE__URL" not in environ:
-        content = {**content, "store": {"url": redis_url, **cast("dict[str, Any]", content.get("store") or {})}}
+        content = {
+            **content,
+            "store": {"url": redis_url, **cast("dict[str, Any]", content.get("store") or {})},
+        }
     try:
-        return Settings(**content)
+        return Settings.model_validate(content)
     except ValidationError as error:
         raise ConfigError(_explain(error, file)) from None
 

@@ -12,7 +12,7 @@ from starlette.types import Message, Receive
 from router.errors import BodyTooLarge, BodyTooSlow, InvalidJSON, UnsupportedMedia
 
 
-class ClientGone(Exception):  # noqa: N818 - an event, not a fault: nobody is left to read a reply
+class ClientGone(Exception):
     """The client closed the connection before its request was whole."""
 
 

@@ -13,7 +13,16 @@ import ipaddress
 from typing import Annotated, Any, Literal, NotRequired, cast
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, ConfigDict, Discriminator, Field, Tag, TypeAdapter, ValidationError, with_config
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    TypeAdapter,
+    ValidationError,
+    with_config,
+)
 from typing_extensions import TypedDict
 
 from router.errors import InvalidRequest
@@ -161,8 +170,7 @@ def _content_kind(value: object) -> str:
 
 
 _Content = Annotated[
-    Annotated[str, Tag("text")]
-    | Annotated[list[_Part], Field(min_length=1, max_length=MAX_PARTS), Tag("parts")],
+    Annotated[str, Tag("text")] | Annotated[list[_Part], Field(min_length=1, max_length=MAX_PARTS), Tag("parts")],
     Discriminator(_content_kind),
 ]
 
@@ -299,9 +307,7 @@ class ChatFields(TypedDict):
     prompt_cache_key: NotRequired[str | None]
     prompt_cache_retention: NotRequired[str | None]
     reasoning: NotRequired[_ReasoningDial | None]
-    reasoning_effort: NotRequired[
-        Literal["none", "disable", "minimal", "low", "medium", "high", "xhigh", "max"] | None
-    ]
+    reasoning_effort: NotRequired[Literal["none", "disable", "minimal", "low", "medium", "high", "xhigh", "max"] | None]
     response_format: NotRequired[_ResponseFormat | None]
     rung: NotRequired[RungExtension]
     safety_identifier: NotRequired[str | None]
@@ -323,7 +329,7 @@ class ChatFields(TypedDict):
 
 
 KNOWN_FIELDS = frozenset(ChatFields.__annotations__)
-chat_adapter: TypeAdapter[dict[str, Any]] = TypeAdapter(_strict(ChatFields))
+chat_adapter: TypeAdapter[ChatFields] = TypeAdapter(_strict(ChatFields))
 
 
 def check_chat(body: dict[str, Any]) -> dict[str, Any]:
@@ -352,7 +358,18 @@ def unknown_fields(request: dict[str, Any]) -> list[str]:
 
 
 _PYDANTIC_TAGS = frozenset(
-    {"system", "developer", "user", "assistant", "tool", "function", "text", "parts", "image_url", "input_audio"}
+    {
+        "system",
+        "developer",
+        "user",
+        "assistant",
+        "tool",
+        "function",
+        "text",
+        "parts",
+        "image_url",
+        "input_audio",
+    }
 )
 
 

@@ -15,7 +15,12 @@ from router.errors import BudgetExhausted, RungError
 
 log = logging.getLogger("rung.errors")
 
-_HTTP_CODES = {404: "not_found", 405: "method_not_allowed", 413: "request_too_large", 415: "unsupported_media_type"}
+_HTTP_CODES = {
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "request_too_large",
+    415: "unsupported_media_type",
+}
 
 
 def error_body(message: str, kind: str, code: str, param: str | None = None) -> dict[str, Any]:

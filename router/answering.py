@@ -1,0 +1,217 @@
+"""From a hold to a reply: runs the plan, relays the answer, and settles the books however it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from policies.receipt import receipt
+from policies.types import Attempt, Decision
+from router.billing import Bill, bill
+from router.dispatch import Dispatcher, Opened, Trail
+from router.errors import UpstreamError, UpstreamTimeout
+from router.ladder import Ladder
+from router.records import answered, failed
+from router.settings import Settings
+from router.settlement import Ending, Settler
+from router.store import Answer, Hold, Places, Receipt
+from router.streaming import DONE, EventStream, frame
+from router.telemetry import Metrics
+from router.turn import Turn, reply_headers
+from router.upstream.tally import Tally
+from router.upstream.types import Usage
+from router.wire.errors import as_sse
+from router.wire.reading import input_chars
+from router.wire.replay import Recorder, completion_with, worth_keeping
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """A whole reply: JSON bytes and headers."""
+
+    body: bytes
+    headers: Mapping[str, str]
+
+
+class Answering:
+    """Answers decided requests. One per process."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        ladder: Ladder,
+        dispatcher: Dispatcher,
+        settler: Settler,
+        metrics: Metrics,
+    ) -> None:
+        self._ladder = ladder
+        self._dispatcher = dispatcher
+        self._settler = settler
+        self._metrics = metrics
+        self._timeout_s = settings.server.request_timeout_s
+        self._max_answer_bytes = settings.cache.max_answer_bytes
+        self._answer_ttl_s = settings.cache.ttl_s
+
+    def give_back(self, turn: Turn) -> None:
+        """Free the places that the limits gave to a request which makes no call."""
+        if turn.rules:
+            places = Places(request_id=turn.id, rules=turn.rules, extra_tokens=-turn.demand.input_tokens)
+            self._settler.give_back(turn.principal.tenant.id, places)
+
+    async def complete(self, turn: Turn, decision: Decision, hold: Hold) -> Reply:
+        """The whole answer.
+
+        Raises:
+            UpstreamError: no attempt of the plan succeeded; what it may have cost is booked.
+        """
+        self._settler.watch(hold, lambda: hold.amount_nano)
+        try:
+            served = await self._dispatcher.complete(decision.plan, self._ladder.targets, turn.request, self._timeout_s)
+        except BaseException as error:
+            self._give_up(turn, decision, hold, error)
+            raise
+        reply, trail = served.reply, served.trail
+        charge = self._bill(turn, trail.attempt, reply.usage, reply.output_chars)
+        keep = turn.answer_key is not None and worth_keeping(reply.body, reply.finish_reason)
+        await self._settler.end(
+            hold, self._ending(turn, trail, charge, reply.finish_reason, reply.body if keep else None)
+        )
+        body = reply.body
+        if turn.extensions.explain:
+            body = completion_with(body, {"decision_id": turn.id, "receipt": receipt(decision)})
+        return Reply(body=body, headers=self._headers(turn, trail, charge))
+
+    async def stream(self, turn: Turn, decision: Decision, hold: Hold) -> EventStream:
+        """The answer as server-sent events; returns when the first frame is there.
+
+        Raises:
+            UpstreamError: no attempt of the plan gave a first frame.
+        """
+        self._settler.watch(hold, lambda: hold.amount_nano)
+        try:
+            opened = await self._dispatcher.open(decision.plan, self._ladder.targets, turn.request, self._timeout_s)
+        except BaseException as error:
+            self._give_up(turn, decision, hold, error)
+            raise
+        tally, attempt = opened.stream.tally, opened.trail.attempt
+        self._settler.watch(hold, lambda: self._bill(turn, attempt, tally.usage, tally.output_chars).cost_nano)
+        frames = self._frames(turn, opened, hold)
+        await anext(frames)  # only a generator that is under way settles when it is closed
+        return EventStream(frames, self._headers(turn, opened.trail, None))
+
+    async def _frames(self, turn: Turn, opened: Opened, hold: Hold) -> AsyncGenerator[bytes]:
+        """Once b"" and then the client's frames. Settled before the end is told, or when the client leaves."""
+        recorder = Recorder(self._max_answer_bytes if turn.answer_key is not None else 0)
+        settled = False
+        try:
+            yield b""
+            recorder.add(opened.first)
+            yield opened.first
+            async for frames in opened.rest:
+                recorder.add(frames)
+                yield frames
+            charge, ending = self._stream_ending(turn, opened, recorder)
+            settled = True
+            await self._settler.end(hold, ending)
+            if turn.wants_usage_event:
+                yield frame(self._usage_event(turn, opened.stream.tally, charge, opened.trail.attempt))
+            yield DONE
+        except UpstreamError as error:
+            self._metrics.upstream_errors.labels(opened.trail.attempt.model, error.code).inc()
+            yield as_sse(error)
+        finally:
+            if not settled:
+                self._settler.end_soon(hold, self._stream_ending(turn, opened, None)[1])
+            await opened.closing.aclose()
+
+    def _stream_ending(self, turn: Turn, opened: Opened, recorder: Recorder | None) -> tuple[Bill, Ending]:
+        tally = opened.stream.tally
+        charge = self._bill(turn, opened.trail.attempt, tally.usage, tally.output_chars)
+        answer = recorder.completion(charge.usage.as_openai()) if recorder is not None else None
+        finish = tally.finish_reason if recorder is not None else "interrupted"
+        return charge, self._ending(turn, opened.trail, charge, finish, answer)
+
+    def _bill(self, turn: Turn, attempt: Attempt, usage: Usage, output_chars: int) -> Bill:
+        prices = self._ladder.models[attempt.model].prices
+        return bill(prices, usage, input_chars=input_chars(turn.request), output_chars=output_chars)
+
+    def _ending(self, turn: Turn, trail: Trail, charge: Bill, finish: str | None, answer: bytes | None) -> Ending:
+        self._count(turn, trail.attempt, charge)
+        key = turn.answer_key
+        return Ending(
+            cost_nano=charge.cost_nano,
+            estimated=charge.estimated,
+            receipt=Receipt(decision_id=turn.id, content=answered(turn, trail, charge, finish)),
+            answer=Answer(key=key, content=answer, ttl_s=self._answer_ttl_s) if key and answer else None,
+            places=self._places(turn, charge.usage),
+        )
+
+    def _places(self, turn: Turn, usage: Usage) -> Places:
+        used = (usage.input or 0) + (usage.output or 0)
+        return Places(request_id=turn.id, rules=turn.rules, extra_tokens=used - turn.demand.input_tokens)
+
+    def _give_up(self, turn: Turn, decision: Decision, hold: Hold, error: BaseException) -> None:
+        """Book what a call without an answer may have cost.
+
+        A refused or unreachable call costs nothing. One that ran into the deadline, or whose client went away, has most
+        likely been worked on and billed: its expected cost is booked, marked as an estimate.
+        """
+        first = decision.plan[0]
+        maybe_billed = isinstance(error, UpstreamTimeout | asyncio.CancelledError)
+        cost = first.expected_cost_nano if maybe_billed else 0
+        ending = Ending(
+            cost_nano=cost,
+            estimated=maybe_billed,
+            receipt=Receipt(decision_id=turn.id, content=failed(turn, first, error, cost)),
+            places=Places(request_id=turn.id, rules=turn.rules),
+        )
+        self._settler.end_soon(hold, ending)
+
+    def _usage_event(self, turn: Turn, tally: Tally, charge: Bill, attempt: Attempt) -> bytes:
+        """OpenAI's last event with usage, and with it what a stream's headers could not say yet."""
+        extra: dict[str, Any] = {
+            "decision_id": turn.id,
+            "cost_usd": charge.cost_nano / 1e9,
+            "cost_nano_usd": charge.cost_nano,
+            "estimated": charge.estimated,
+            "cache": turn.cache,
+        }
+        if turn.extensions.explain and turn.decision is not None:
+            extra["receipt"] = receipt(turn.decision)
+        event = {
+            "id": turn.id,
+            "object": "chat.completion.chunk",
+            "created": int(time.time()),
+            "model": tally.model or attempt.model,
+            "choices": [],
+            "usage": charge.usage.as_openai(),
+            "rung": extra,
+        }
+        return orjson.dumps(event)
+
+    def _headers(self, turn: Turn, trail: Trail, charge: Bill | None) -> dict[str, str]:
+        attempt = trail.attempt
+        return reply_headers(
+            turn,
+            model=attempt.model,
+            tier=attempt.tier,
+            attempts=trail.number,
+            allowance=attempt.allowance,
+            cost_nano=None if charge is None else charge.cost_nano,
+        )
+
+    def _count(self, turn: Turn, attempt: Attempt, charge: Bill) -> None:
+        tenant = self._metrics.of_tenant(turn.principal.tenant.id)
+        self._metrics.spend.labels(tier=attempt.tier, **tenant).inc(charge.cost_nano / 1e9)
+        usage = charge.usage
+        for kind, tokens in (("input", usage.input), ("cached", usage.cached_read), ("output", usage.output)):
+            if tokens:
+                self._metrics.tokens.labels(attempt.tier, kind).inc(tokens)
+        if usage.reasoning:
+            self._metrics.tokens.labels(attempt.tier, "reasoning").inc(usage.reasoning)

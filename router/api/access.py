@@ -1,0 +1,44 @@
+"""What every endpoint starts with: the gateway behind the application, the principal behind the key, the body."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from router.auth import authenticate
+from router.errors import Draining
+from router.store import INFERENCE, Principal
+from router.wire.body import parse_object, read_body
+
+if TYPE_CHECKING:
+    from router.app import Gateway
+
+
+def gateway_of(request: Request) -> Gateway:
+    """The parts that this process' requests share."""
+    gateway: Gateway = request.app.state.gateway
+    return gateway
+
+
+async def principal_of(request: Request, scope: str = INFERENCE) -> Principal:
+    """Who asks; comes before any work on the body. Raises InvalidKey, Forbidden, StoreUnavailable, Draining."""
+    gateway = gateway_of(request)
+    if gateway.draining:
+        raise Draining("This process is shutting down; ask again, another one will answer.", retry_after_s=1)
+    return await authenticate(gateway.store.directory, request.scope["headers"], scope=scope)
+
+
+async def json_object(request: Request) -> dict[str, Any]:
+    """The body as one JSON object. Raises the errors of `router.wire.body`."""
+    server = gateway_of(request).settings.server
+    headers: dict[bytes, bytes] = dict(request.scope["headers"])
+    body = await read_body(headers, request.receive, max_bytes=server.max_body_bytes, timeout_s=server.body_timeout_s)
+    return parse_object(body)
+
+
+def json_reply(content: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """A JSON reply."""
+    return Response(orjson.dumps(content), status, headers=headers, media_type="application/json")

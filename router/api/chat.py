@@ -1,0 +1,43 @@
+"""`POST /v1/chat/completions`: OpenAI's chat surface, streaming and not."""
+
+from __future__ import annotations
+
+import time
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp
+
+from router.api.access import gateway_of, json_object, principal_of
+from router.errors import RungError
+from router.service import Reply
+from router.streaming import ClientDeparted, unless_client_leaves
+
+# nginx's code for a client that closed the connection: nobody reads it but the metrics.
+CLIENT_CLOSED_REQUEST = 499
+
+
+async def chat_completions(request: Request) -> ASGIApp:
+    """Answer with the rung that the query deserves."""
+    gateway = gateway_of(request)
+    started = time.perf_counter()
+    status, tier, cache = 500, "none", "none"
+    try:
+        principal = await principal_of(request)
+        body = await json_object(request)
+        work = gateway.service.chat(principal, body, dict(request.scope["headers"]), request.scope["rung.request_id"])
+        reply = await unless_client_leaves(work, request.receive)
+        status, tier, cache = 200, reply.headers["x-rung-tier"], reply.headers["x-rung-cache"]
+        if isinstance(reply, Reply):
+            return Response(reply.body, 200, headers=dict(reply.headers), media_type="application/json")
+    except ClientDeparted:
+        status = CLIENT_CLOSED_REQUEST
+        return Response(status_code=status)
+    except RungError as error:
+        status = error.status
+        raise
+    else:
+        return reply
+    finally:
+        gateway.metrics.requests.labels("chat", tier, str(status), cache).inc()
+        gateway.metrics.duration.labels("chat").observe(time.perf_counter() - started)

@@ -1,0 +1,186 @@
+"""`create_app(settings)`: wiring and lifespan. Nothing is global: what requests share hangs off the application."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+import os
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute, Route
+
+import classifier
+from policies.types import Attempt
+from router import __version__
+from router import settings as configuration
+from router.answering import Answering
+from router.api import chat, decisions, health, models, route
+from router.api.openapi import describe
+from router.dispatch import Dispatcher
+from router.errors import RungError, UpstreamError
+from router.estimation import Estimator
+from router.ladder import Ladder, build_ladder
+from router.middleware import Envelope
+from router.pepper import read_pepper
+from router.resources import Resources, start_resources
+from router.service import Service
+from router.settings import Settings
+from router.settlement import Settler
+from router.store import Store
+from router.telemetry import Metrics
+from router.tenants import declare_tenants
+from router.upstream.client import UpstreamClient
+from router.wire.errors import on_http_error, on_rung_error, on_unexpected
+
+log = logging.getLogger("rung")
+
+# The collector's default wakes every 700 allocations and walks everything that start-up left: p99 pays for it.
+GC_THRESHOLD = 50_000
+
+
+@dataclass(slots=True, kw_only=True)
+class Gateway:
+    """The parts that the requests of one process share."""
+
+    settings: Settings
+    ladder: Ladder
+    store: Store
+    estimator: Estimator
+    service: Service
+    metrics: Metrics
+    settler: Settler
+    draining: bool = False
+
+
+def create_app(settings: Settings | None = None, resources: Resources | None = None) -> FastAPI:
+    """The application.
+
+    Args:
+        settings: the configuration; read from the environment and `rung.yaml` where it is absent.
+        resources: a store and a local model that somebody else has started (`rung serve` does, before it starts worker
+            processes); otherwise the application starts what it needs and stops it at its end.
+    """
+    settings = settings or configuration.load()
+    metrics = Metrics(
+        tenant_label=settings.metrics_tenant_label,
+        multiprocess_dir=os.environ.get("PROMETHEUS_MULTIPROC_DIR"),
+    )
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
+        async with AsyncExitStack() as stack:
+            owned = resources
+            if owned is None:
+                owned = await asyncio.to_thread(start_resources, settings)
+                stack.callback(owned.stop)
+            app.state.gateway = await _open(settings, owned, metrics, stack)
+            yield
+
+    app = FastAPI(
+        title="Rung",
+        version=__version__,
+        summary="A difficulty-aware gateway in front of LLM providers.",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/openapi.json",
+    )
+    app.router.routes.extend(_routes())
+    app.add_exception_handler(RungError, on_rung_error)
+    app.add_exception_handler(HTTPException, on_http_error)
+    app.add_exception_handler(Exception, on_unexpected)
+    app.add_middleware(Envelope, in_flight=metrics.in_flight)
+    describe(app)
+    return app
+
+
+def _routes() -> list[BaseRoute]:
+    return [
+        Route("/v1/chat/completions", chat.chat_completions, methods=["POST"]),
+        Route("/v1/models", models.list_models, methods=["GET"]),
+        Route("/v1/models/{model:path}", models.get_model, methods=["GET"]),
+        Route("/v1/route", route.route, methods=["POST"]),
+        Route("/v1/decisions/{decision_id}", decisions.get_decision, methods=["GET"]),
+        Route("/healthz", health.healthz, methods=["GET"]),
+        Route("/readyz", health.readyz, methods=["GET"]),
+        Route("/metrics", health.metrics, methods=["GET"]),
+    ]
+
+
+async def _open(settings: Settings, resources: Resources, metrics: Metrics, stack: AsyncExitStack) -> Gateway:
+    """Open everything that a gateway needs, in order; `stack` closes it in reverse."""
+    pepper = read_pepper(settings)
+    ladder = build_ladder(settings, local=resources.local_model)
+    store = await Store.connect(resources.store_url, pepper=pepper, reply_timeout_s=settings.store.timeout_ms / 1000)
+    stack.push_async_callback(store.close)
+    await declare_tenants(store, settings, demo_key=resources.demo_key)
+    estimator = Estimator(
+        await asyncio.to_thread(classifier.load, settings.classifier.artefact, encoder=settings.classifier.encoder),
+        timeout_s=settings.classifier.timeout_ms / 1000,
+        recent=settings.classifier.recent_scores,
+    )
+    stack.callback(estimator.close)
+    upstream = await stack.enter_async_context(UpstreamClient())
+    settler = Settler(store)
+    answering = Answering(
+        settings=settings,
+        ladder=ladder,
+        dispatcher=Dispatcher(upstream, _failure_counter(metrics)),
+        settler=settler,
+        metrics=metrics,
+    )
+    service = Service(
+        settings=settings,
+        ladder=ladder,
+        store=store,
+        estimator=estimator,
+        answering=answering,
+        metrics=metrics,
+        pepper=pepper,
+    )
+    gateway = Gateway(
+        settings=settings,
+        ladder=ladder,
+        store=store,
+        estimator=estimator,
+        service=service,
+        metrics=metrics,
+        settler=settler,
+    )
+    stack.push_async_callback(_drain, gateway)
+    for work in (settler.keep_alive(), _warm(upstream)):
+        task = asyncio.create_task(work)
+        stack.push_async_callback(_cancel, task)
+    return gateway
+
+
+def _failure_counter(metrics: Metrics) -> Callable[[Attempt, UpstreamError], None]:
+    def count(attempt: Attempt, error: UpstreamError) -> None:
+        metrics.upstream_errors.labels(attempt.model, error.code).inc()
+
+    return count
+
+
+async def _warm(upstream: UpstreamClient) -> None:
+    """Import LiteLLM behind the open door, then put all that start-up left out of the collector's sight."""
+    await upstream.warm()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GC_THRESHOLD, 20, 20)
+
+
+async def _drain(gateway: Gateway) -> None:
+    gateway.draining = True
+    await gateway.settler.drain(gateway.settings.server.drain_timeout_s)
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task

@@ -1,0 +1,51 @@
+"""What `rung serve` says at its start: the ladder, what waits for a key, and the lines to paste."""
+
+from __future__ import annotations
+
+import os
+
+from policies.types import Model
+from router import __version__
+from router.ladder import build_ladder
+from router.resources import Resources
+from router.settings import Settings
+
+_EXAMPLE = "What is the capital of France?"
+
+
+def banner(settings: Settings, resources: Resources) -> str:
+    """The lines, ready to print."""
+    server = settings.server
+    host = "127.0.0.1" if server.host in {"0.0.0.0", "::", ""} else server.host  # noqa: S104 - compared, not bound
+    base = f"http://{host}:{server.port}/v1"
+    ladder = build_ladder(settings, os.environ, local=resources.local_model)
+    lines = [f"Rung {__version__}, serving {base}", "", "ladder, from the lowest rung:"]
+    lines += [_rung(model) for model in ladder.catalog.models]
+    store = "embedded, in " + str(settings.store.data_dir) if resources.embedded else "REDIS_URL"
+    lines += ["", f"store: {store}; workers: {server.workers}"]
+    if any(not model.available for model in ladder.catalog.models):
+        lines.append(
+            "decisions are made over the whole ladder; what waits for a key is served by the best rung that can."
+        )
+    if resources.demo_key is None:
+        lines += ["", "make a key: rung tenants create acme --budget 100 && rung keys create acme"]
+        return "\n".join(lines)
+    as_json = "-H 'content-type: application/json'"
+    ask = '{"model": "auto", "messages": [{"role": "user", "content": "' + _EXAMPLE + '"}]}'
+    lines += [
+        "",
+        "paste these two lines where your application runs:",
+        f"export OPENAI_BASE_URL={base}",
+        f"export OPENAI_API_KEY={resources.demo_key}",
+        "",
+        "or ask here:",
+        f"curl -i {base}/chat/completions -H 'authorization: Bearer {resources.demo_key}' {as_json} -d '{ask}'",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _rung(model: Model) -> str:
+    prices = f"${model.prices.input / 1e9:g} / ${model.prices.output / 1e9:g} per million tokens"
+    state = "ready" if model.available else f"waits: {model.unavailable_because}"
+    return f"  {model.tier:<10} {model.id:<24} {prices:<38} {state}"

@@ -1,0 +1,78 @@
+"""`rung keys`: API keys of tenants. A key is shown once, when it is made."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from router.cli.session import with_store
+from router.settings import Settings
+from router.store import ADMIN, INFERENCE, Key, Store
+
+app = typer.Typer(
+    help="API keys of tenants. A key is shown once, when it is made; only a keyed hash of it is stored.",
+    no_args_is_help=True,
+)
+
+DAY_S = 86_400.0
+
+
+@app.command()
+def create(
+    tenant: Annotated[str, typer.Argument(help="Whose key: a tenant's id.")],
+    name: Annotated[str, typer.Option(help="A name for people.")] = "",
+    model: Annotated[list[str] | None, typer.Option(help="A model that it may use (repeat); default: all.")] = None,
+    days: Annotated[float | None, typer.Option(help="Days until it expires; default: never.")] = None,
+    admin: Annotated[bool, typer.Option("--admin", help="For administration instead of inference.")] = False,
+) -> None:
+    """Create a key and print it."""
+
+    async def work(store: Store, _settings: Settings) -> tuple[Key, str]:
+        return await store.directory.create_key(
+            tenant,
+            name=name,
+            scopes=frozenset({ADMIN if admin else INFERENCE}),
+            models=frozenset(model) if model else None,
+            expires_at=None if days is None else time.time() + days * DAY_S,
+        )
+
+    key, token = with_store(work)
+    print(f"key {key.id} of tenant {tenant}; it is shown this once:")
+    print(token)
+
+
+@app.command("list")
+def list_keys(tenant: Annotated[str, typer.Argument(help="A tenant's id.")]) -> None:
+    """List a tenant's keys, without their secrets."""
+
+    async def work(store: Store, _settings: Settings) -> list[Key]:
+        await store.directory.tenant(tenant)
+        return await store.directory.keys(tenant)
+
+    keys = with_store(work)
+    if not keys:
+        print(f"no keys yet; `rung keys create {tenant}` makes one")
+    for key in keys:
+        state = "revoked" if key.revoked_at else "expired" if _expired(key) else "active"
+        created = datetime.fromtimestamp(key.created_at, UTC).strftime("%Y-%m-%d")
+        print(f"{key.id:<20} {state:<8} {','.join(sorted(key.scopes)):<10} {created}  {key.name}".rstrip())
+
+
+def _expired(key: Key) -> bool:
+    return key.expires_at is not None and key.expires_at <= time.time()
+
+
+@app.command()
+def revoke(
+    key: Annotated[str, typer.Argument(help="The key's id: the part between rk_ and the secret.")],
+) -> None:
+    """Revoke a key: it is refused within a second, and for ever."""
+
+    async def work(store: Store, _settings: Settings) -> None:
+        await store.directory.revoke_key(key)
+
+    with_store(work)
+    print(f"key {key} revoked")

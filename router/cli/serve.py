@@ -1,0 +1,100 @@
+"""`rung serve`: starts what the gateway stands on, says what to paste, and serves until it is told to stop."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import uvicorn
+from fastapi import FastAPI
+
+from router import settings as configuration
+from router.app import create_app
+from router.cli.banner import banner
+from router.resources import Resources, inherited_resources, start_resources
+from router.settings import Settings
+
+# Between a load balancer and us, our side must be the one that stays: its idle time-outs are 60 s or less.
+KEEP_ALIVE_S = 75
+
+
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on (127.0.0.1).")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on (8080); 0 takes a free one.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Worker processes (1).")] = None,
+    config: Annotated[Path | None, typer.Option(help="The configuration (./rung.yaml where it exists).")] = None,
+) -> None:
+    """Serve the gateway.
+
+    Without configuration, REDIS_URL or any provider's key, a private store and a small local model are started, and the
+    two lines to paste are printed. Providers are found by their usual variables: OPENAI_API_KEY, ANTHROPIC_API_KEY,
+    GEMINI_API_KEY, OPENROUTER_API_KEY, OLLAMA_API_BASE, HOSTED_VLLM_API_BASE.
+    """
+    started = time.monotonic()
+    if config is not None:
+        os.environ["RUNG_CONFIG"] = str(config)
+    overrides = {"RUNG_SERVER__HOST": host, "RUNG_SERVER__PORT": port, "RUNG_SERVER__WORKERS": workers}
+    os.environ.update({name: str(value) for name, value in overrides.items() if value is not None})
+    settings = configuration.load()
+    with ExitStack() as stack:
+        resources = start_resources(settings)
+        stack.callback(resources.stop)
+        print(banner(settings, resources), flush=True)
+        if settings.server.workers > 1:
+            _serve_many(settings, resources, stack)
+        else:
+            _serve_one(settings, resources, started)
+
+
+def _options(settings: Settings) -> dict[str, object]:
+    server = settings.server
+    return {
+        "host": server.host,
+        "port": server.port,
+        "access_log": False,
+        "log_level": "warning",
+        "server_header": False,
+        "date_header": False,
+        "timeout_keep_alive": KEEP_ALIVE_S,
+        "timeout_graceful_shutdown": int(server.drain_timeout_s) or 1,
+        "h11_max_incomplete_event_size": 65_536,
+    }
+
+
+class _AnnouncingServer(uvicorn.Server):
+    """Says that it is ready once it is, and how long that took."""
+
+    def __init__(self, config: uvicorn.Config, started: float) -> None:
+        super().__init__(config)
+        self._started_at = started
+
+    async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
+        """Start, then tell."""
+        await super().startup(sockets)  # type: ignore[arg-type]
+        if self.started:
+            print(f"ready after {time.monotonic() - self._started_at:.1f} s; Ctrl-C stops it", flush=True)
+
+
+def _serve_one(settings: Settings, resources: Resources, started: float) -> None:
+    config = uvicorn.Config(create_app(settings, resources), **_options(settings))  # type: ignore[arg-type]
+    server = _AnnouncingServer(config, started)
+    server.run()
+    if not server.started:
+        sys.exit(1)
+
+
+def _serve_many(settings: Settings, resources: Resources, stack: ExitStack) -> None:
+    metrics = stack.enter_context(tempfile.TemporaryDirectory(prefix="rung-metrics-"))
+    os.environ.update(resources.export(), PROMETHEUS_MULTIPROC_DIR=metrics)
+    uvicorn.run("router.cli.serve:worker_app", factory=True, workers=settings.server.workers, **_options(settings))  # type: ignore[arg-type]
+
+
+def worker_app() -> FastAPI:
+    """The application of one worker process; its parent has started the rest."""
+    return create_app(configuration.load(), inherited_resources(dict(os.environ)))

@@ -1,0 +1,132 @@
+"""`rung tenants`: who pays, and how much they may spend."""
+
+from __future__ import annotations
+
+from decimal import Decimal, InvalidOperation
+from typing import Annotated
+
+import typer
+
+from policies.cost import usd
+from policies.types import NANO_PER_USD
+from router.cli.session import with_store
+from router.settings import Settings
+from router.store import Standing, Store, Tenant, Window
+
+app = typer.Typer(
+    help="Tenants: who pays, and how much they may spend. Changes reach running gateways within a second.",
+    no_args_is_help=True,
+)
+
+_Id = Annotated[str, typer.Argument(help="The tenant's id: lower-case letters, digits, - and _.")]
+
+
+@app.command()
+def create(
+    tenant: _Id,
+    name: Annotated[str, typer.Option(help="A name for people.")] = "",
+    budget: Annotated[str | None, typer.Option(help="A limit in dollars, for example 100 or 0.50.")] = None,
+    window: Annotated[str, typer.Option(help="day, month or total.")] = "month",
+) -> None:
+    """Create a tenant, with a budget if one is given."""
+    nano = None if budget is None else dollars(budget)
+    period = _window(window)
+
+    async def work(store: Store, _settings: Settings) -> None:
+        await store.directory.create_tenant(tenant, name=name)
+        if nano is not None:
+            await store.ledger.set_budget(tenant, period.word, nano, period)
+
+    with_store(work)
+    print(f"tenant {tenant} created" + (f" with ${usd(nano)} per {period.word}" if nano is not None else ""))
+    print(f"next: rung keys create {tenant}")
+
+
+@app.command("list")
+def list_tenants() -> None:
+    """List the tenants with what they have spent this month."""
+
+    async def work(store: Store, _settings: Settings) -> list[tuple[Tenant, Standing]]:
+        return [(t, await store.ledger.standing(t.id)) for t in await store.directory.tenants()]
+
+    rows = with_store(work)
+    if not rows:
+        print("no tenants yet; `rung tenants create <id>` makes one")
+    for tenant, standing in rows:
+        state = "disabled" if tenant.disabled else "active"
+        print(f"{tenant.id:<24} {state:<9} ${usd(standing.month.spent_nano)} this month  {tenant.name}".rstrip())
+
+
+@app.command()
+def show(tenant: _Id) -> None:
+    """Show a tenant: budgets, spend, what is held, its keys."""
+
+    async def work(store: Store, _settings: Settings) -> tuple[Tenant, Standing, int]:
+        found = await store.directory.tenant(tenant)
+        return found, await store.ledger.standing(tenant), len(await store.directory.keys(tenant))
+
+    found, standing, keys = with_store(work)
+    print(f"{found.id}{f' ({found.name})' if found.name else ''}: {'disabled' if found.disabled else 'active'}")
+    print(f"  models: {', '.join(sorted(found.models)) if found.models is not None else 'all'}; keys: {keys}")
+    for word, meter in (("today", standing.day), ("this month", standing.month), ("in all", standing.total)):
+        print(f"  spent {word}: ${usd(meter.spent_nano)}, held: ${usd(meter.held_nano)}")
+    for budget in standing.budgets:
+        print(
+            f"  budget {budget.name} ({budget.window.word}): ${usd(budget.limit_nano)}, "
+            f"${usd(budget.remaining_nano)} left"
+        )
+    if not standing.budgets:
+        print(f"  no budget: spend is unlimited; `rung tenants set-budget {found.id} 100` limits it")
+
+
+@app.command("set-budget")
+def set_budget(
+    tenant: _Id,
+    limit: Annotated[str, typer.Argument(help="The limit in dollars, for example 100 or 0.50.")],
+    window: Annotated[str, typer.Option(help="day, month or total.")] = "month",
+    key: Annotated[str | None, typer.Option(help="Limit one key's spend instead of the whole tenant's.")] = None,
+) -> None:
+    """Set or change a budget. What was spent in the window already counts."""
+    nano, period = dollars(limit), _window(window)
+
+    async def work(store: Store, _settings: Settings) -> None:
+        await store.directory.tenant(tenant)
+        if key is not None:
+            await store.directory.key(key)
+        scope = "" if key is None else f"key:{key}"
+        await store.ledger.set_budget(tenant, f"{scope} {period.word}".strip(), nano, period, scope=scope)
+
+    with_store(work)
+    print(f"{tenant}: ${usd(nano)} per {period.word}" + (f" for key {key}" if key else ""))
+
+
+@app.command()
+def disable(
+    tenant: _Id, enable: Annotated[bool, typer.Option("--enable", help="Enable it again instead.")] = False
+) -> None:
+    """Disable a tenant: its keys are refused from now on. `--enable` lets it in again."""
+
+    async def work(store: Store, _settings: Settings) -> None:
+        await store.directory.set_disabled(tenant, disabled=not enable)
+
+    with_store(work)
+    print(f"tenant {tenant} {'enabled' if enable else 'disabled'}")
+
+
+def dollars(text: str) -> int:
+    """Dollars as people write them, in nano-dollars. Raises typer.BadParameter."""
+    try:
+        amount = Decimal(text.removeprefix("$"))
+    except InvalidOperation:
+        raise typer.BadParameter(f"{text!r} is not an amount in dollars; write for example 100 or 0.50") from None
+    nano = amount * NANO_PER_USD if amount.is_finite() else Decimal(-1)
+    if nano < 0 or nano != nano.to_integral_value():
+        raise typer.BadParameter(f"{text!r}: from 0 upwards, with at most nine decimals")
+    return int(nano)
+
+
+def _window(word: str) -> Window:
+    try:
+        return Window.parse(word)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None

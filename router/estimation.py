@@ -1,0 +1,122 @@
+"""The classifier off the event loop: time-out, marked default on failure, hot swap, and a memory of recent scores."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+from classifier.types import Classifier, Estimate, Query
+from policies.types import Forecast, Model
+
+log = logging.getLogger("rung.estimation")
+
+# Where nothing is known of a query: as likely easy as hard, with the spread of a uniform guess.
+UNKNOWN_DIFFICULTY = 0.5
+UNKNOWN_UNCERTAINTY = 0.29
+UNKNOWN_ANSWER_TOKENS = 250
+UNKNOWN_ANSWER_TOKENS_HIGH = 1_000
+# One line a minute is enough to know that the classifier fails; the metric counts every time.
+WARNING_INTERVAL_S = 60.0
+
+
+class Estimator:
+    """Judges queries in a worker thread; never fails, never blocks the loop.
+
+    Args:
+        classifier: the difficulty model, or None while there is none: every forecast is then the marked default.
+        timeout_s: seconds after which the default is taken.
+        recent: number of recent scores that are remembered.
+    """
+
+    def __init__(self, classifier: Classifier | None, *, timeout_s: float, recent: int) -> None:
+        self._classifier = classifier
+        self._timeout_s = timeout_s
+        self._recent: OrderedDict[Query, Estimate] = OrderedDict()
+        self._capacity = recent
+        # One thread: the classifier is pure CPU, and a second one would only fight over the interpreter's lock.
+        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="rung-classifier")
+        self._warned_at = float("-inf")
+        self.failures = 0
+
+    @property
+    def version(self) -> str:
+        """The version of the classifier in force."""
+        return self._classifier.version if self._classifier is not None else "none"
+
+    def swap(self, classifier: Classifier) -> None:
+        """Put another classifier in force; requests in flight finish with the old one."""
+        self._classifier = classifier
+        self._recent.clear()
+
+    def close(self) -> None:
+        """Stop the worker thread."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    async def estimate(self, query: Query) -> Estimate | None:
+        """What the classifier says, or None where it failed or took too long."""
+        known = self._recent.get(query)
+        if known is not None:
+            self._recent.move_to_end(query)
+            return known
+        classifier = self._classifier
+        if classifier is None:
+            return None
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                estimate = await loop.run_in_executor(self._pool, classifier.estimate, query)
+        except Exception as error:  # noqa: BLE001 - a failed estimate is a marked default, never the client's problem
+            self._note_failure(error, loop.time())
+            return None
+        if classifier is self._classifier:
+            self._remember(query, estimate)
+        return estimate
+
+    def _remember(self, query: Query, estimate: Estimate) -> None:
+        if self._capacity == 0:
+            return
+        self._recent[query] = estimate
+        if len(self._recent) > self._capacity:
+            self._recent.popitem(last=False)
+
+    def _note_failure(self, error: Exception, now: float) -> None:
+        self.failures += 1
+        if now - self._warned_at >= WARNING_INTERVAL_S:
+            self._warned_at = now
+            what = "took too long" if isinstance(error, TimeoutError) else f"failed: {type(error).__name__}: {error}"
+            log.warning("the classifier %s (%d times so far); defaults are used and marked", what, self.failures)
+
+
+def forecast_of(estimate: Estimate | None, models: Mapping[str, Model]) -> Forecast:
+    """The policy's numbers: success per model, from a head of its own or from its ability.
+
+    Args:
+        estimate: the classifier's, or None for the marked default, where success is the model's ability.
+        models: the catalogue's models by id.
+    """
+    if estimate is None:
+        return Forecast(
+            difficulty=UNKNOWN_DIFFICULTY,
+            uncertainty=UNKNOWN_UNCERTAINTY,
+            success={name: model.ability for name, model in models.items()},
+            answer_tokens=UNKNOWN_ANSWER_TOKENS,
+            answer_tokens_high=UNKNOWN_ANSWER_TOKENS_HIGH,
+            reasons=("the classifier gave no estimate in time: defaults are used",),
+            is_default=True,
+        )
+    heads = estimate.heads
+    return Forecast(
+        difficulty=estimate.difficulty,
+        uncertainty=estimate.uncertainty,
+        kind=estimate.kind,
+        success={
+            name: heads[name] if name in heads else estimate.success_at(model.ability) for name, model in models.items()
+        },
+        answer_tokens=estimate.tokens.expected,
+        answer_tokens_high=estimate.tokens.high,
+        reasons=estimate.reasons,
+        version=estimate.version,
+    )

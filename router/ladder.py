@@ -1,0 +1,167 @@
+"""From settings to the ladder: the policy's catalogue and, beside it, how each of its models is called.
+
+Without models in the settings, the ladder is made in memory of whatever the environment opens (`router.starter`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+from pydantic import SecretStr
+
+from policies.catalog import Catalog
+from policies.errors import CatalogError
+from policies.types import Capability, Control, Model, Prices, Reasoning
+from router import starter
+from router.settings import ConfigError, ModelSettings, PriceSettings, ReasoningSettings, Settings
+from router.upstream import pricing
+from router.upstream.local_model import LocalEndpoint
+from router.upstream.types import UpstreamModel
+
+# Dollars per million tokens -> nano-dollars per million tokens.
+_NANO = 1_000_000_000
+# An unknown model is taken for a middling one until its ability is set: neither trusted nor avoided.
+UNKNOWN_ABILITY = 0.5
+LOCAL_PREFIX = "local/"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ladder:
+    """The models that may be decided over, and how each is called.
+
+    Attributes:
+        catalog: for the policy. targets: by model id, for the dispatcher. models: the catalogue's, by id.
+    """
+
+    catalog: Catalog
+    targets: Mapping[str, UpstreamModel]
+    models: Mapping[str, Model]
+
+
+def model_settings(settings: Settings, environ: Mapping[str, str]) -> list[ModelSettings]:
+    """The configured models, or those that the environment suggests."""
+    return settings.models or starter.models(environ)
+
+
+def needs_local_model(settings: Settings, environ: Mapping[str, str]) -> bool:
+    """Whether a rung of the ladder is the bundled model."""
+    return any(model.upstream.startswith(LOCAL_PREFIX) for model in model_settings(settings, environ))
+
+
+def build_ladder(
+    settings: Settings, environ: Mapping[str, str] = os.environ, *, local: LocalEndpoint | None = None
+) -> Ladder:
+    """The ladder of these settings.
+
+    Args:
+        settings: the configuration. environ: where the providers' keys are.
+        local: where the bundled model answers, or None where it is not started (a dry run: it counts as available).
+
+    Raises:
+        ConfigError: an entry is wrong, or a model has no price; the message says how to mend it.
+    """
+    order = {tier: rank for rank, tier in enumerate(settings.tiers)}
+    entries = sorted(model_settings(settings, environ), key=lambda entry: order[entry.tier])
+    models = [_model(entry, environ) for entry in entries]
+    try:
+        catalog = Catalog(models)
+    except CatalogError as error:
+        raise ConfigError(f"models: {error}") from None
+    targets = {model.id: _target(entry, model, environ, local) for entry, model in zip(entries, models, strict=True)}
+    return Ladder(
+        catalog=catalog,
+        targets=MappingProxyType(targets),
+        models=MappingProxyType({model.id: model for model in models}),
+    )
+
+
+def _model(entry: ModelSettings, environ: Mapping[str, str]) -> Model:
+    """One model of the catalogue: what the file says, over what LiteLLM's map knows."""
+    prices = _prices(entry.prices) if entry.prices is not None else None
+    if prices is None and entry.upstream.startswith(LOCAL_PREFIX):
+        prices = Prices(input=0, output=0)
+    ability = UNKNOWN_ABILITY if entry.ability is None else entry.ability
+    seeded = pricing.seed(entry.upstream, tier=entry.tier, ability=ability, id=entry.id, prices=prices)
+    missing = _missing_key(entry, environ)
+    return replace(
+        seeded,
+        context_window=entry.context_window or seeded.context_window,
+        max_output=entry.max_output or seeded.max_output,
+        capabilities=_capabilities(entry, seeded),
+        reasoning=_reasoning(entry.reasoning, seeded.reasoning),
+        latency_s=entry.latency_s or seeded.latency_s,
+        tokens_per_s=entry.tokens_per_s or seeded.tokens_per_s,
+        tags=frozenset(entry.tags),
+        available=missing is None,
+        unavailable_because=missing or "",
+    )
+
+
+def _prices(given: PriceSettings) -> Prices:
+    def nano(usd: object) -> int | None:
+        return None if usd is None else int(usd * _NANO)  # type: ignore[operator]
+
+    return Prices(
+        input=int(given.input * _NANO),
+        output=int(given.output * _NANO),
+        reasoning=nano(given.reasoning),
+        cache_read=nano(given.cache_read),
+        cache_write=nano(given.cache_write),
+    )
+
+
+def _capabilities(entry: ModelSettings, seeded: Model) -> frozenset[Capability]:
+    if entry.capabilities is None:
+        return seeded.capabilities
+    try:
+        return frozenset(Capability(name) for name in entry.capabilities)
+    except ValueError as error:
+        known = ", ".join(capability.value for capability in Capability)
+        raise ConfigError(f"models: `{entry.id}`: {error}; the capabilities are {known}") from None
+
+
+def _reasoning(given: ReasoningSettings | None, seeded: Reasoning) -> Reasoning:
+    if given is None:
+        return seeded
+    changes = {name: value for name, value in given.model_dump(exclude_none=True).items() if name != "levels"}
+    if "control" in changes:
+        changes["control"] = Control(changes["control"])
+    if given.levels is not None:
+        changes["levels"] = tuple(sorted(given.levels.items(), key=lambda level: level[1]))
+    return replace(seeded, **changes)
+
+
+def _missing_key(entry: ModelSettings, environ: Mapping[str, str]) -> str | None:
+    """What has to be set before the model can be called, or None."""
+    if entry.api_key_env is None or environ.get(entry.api_key_env, "").strip():
+        return None
+    return f"no key for it (set {entry.api_key_env})"
+
+
+def _target(
+    entry: ModelSettings, model: Model, environ: Mapping[str, str], local: LocalEndpoint | None
+) -> UpstreamModel:
+    extra, options = frozenset(entry.extra_fields), tuple(sorted(entry.options.items()))
+    if entry.upstream.startswith(LOCAL_PREFIX):
+        # llama.cpp's server speaks OpenAI's format: it is called as any such server is.
+        return UpstreamModel(
+            name=f"openai/{entry.upstream.removeprefix(LOCAL_PREFIX)}",
+            api_base=local.base_url if local is not None else None,
+            api_key=SecretStr(local.api_key) if local is not None else None,
+            reasoning=model.reasoning,
+            max_output=model.max_output,
+            extra_params=extra,
+        )
+    key = entry.api_key or SecretStr(environ.get(entry.api_key_env or "", "").strip())
+    return UpstreamModel(
+        name=entry.upstream,
+        api_base=entry.api_base,
+        api_key=key if key.get_secret_value() else None,
+        reasoning=model.reasoning,
+        max_output=model.max_output,
+        extra_params=extra,
+        options=options,
+    )

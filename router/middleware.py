@@ -1,0 +1,72 @@
+"""What happens around every request: its id, its bounds on headers, and the count of those in flight."""
+
+from __future__ import annotations
+
+import re
+import secrets
+
+import orjson
+from prometheus_client import Gauge
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from router.wire.errors import error_body
+
+_SANE_ID = re.compile(rb"^[A-Za-z0-9._:-]{1,128}$")
+# uvicorn's own limit on the head is 64 KB; ours is on what honest clients send.
+MAX_HEADERS = 100
+MAX_HEADER_BYTES = 32 * 1024
+
+
+class Envelope:
+    """Pure ASGI middleware: gives each request an id, refuses swollen heads, and counts what is in flight.
+
+    `scope["rung.request_id"]` holds the id; every reply bears it as `x-request-id`.
+    """
+
+    def __init__(self, app: ASGIApp, *, in_flight: Gauge) -> None:
+        self._app = app
+        self._in_flight = in_flight
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on inside its envelope."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = _request_id(scope)
+        scope["rung.request_id"] = request_id
+
+        async def send_with_id(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = message.setdefault("headers", [])
+                if not any(name == b"x-request-id" for name, _ in headers):
+                    message["headers"] = [*headers, (b"x-request-id", request_id.encode())]
+            await send(message)
+
+        if _swollen(scope):
+            await _refuse(send_with_id)
+            return
+        self._in_flight.inc()
+        try:
+            await self._app(scope, receive, send_with_id)
+        finally:
+            self._in_flight.dec()
+
+
+def _request_id(scope: Scope) -> str:
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and _SANE_ID.match(value):
+            return value.decode()
+    return "req_" + secrets.token_hex(12)
+
+
+def _swollen(scope: Scope) -> bool:
+    headers = scope["headers"]
+    return len(headers) > MAX_HEADERS or sum(len(n) + len(v) for n, v in headers) > MAX_HEADER_BYTES
+
+
+async def _refuse(send: Send) -> None:
+    message = f"The request's headers exceed {MAX_HEADERS} lines or {MAX_HEADER_BYTES} bytes."
+    body = orjson.dumps(error_body(message, "invalid_request_error", "headers_too_large"))
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": 431, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})

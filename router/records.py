@@ -1,0 +1,74 @@
+"""The record of a decision as it is kept: the receipt, what was served and what it cost. Never the prompt's text."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import orjson
+
+from policies.cost import usd
+from policies.receipt import receipt
+from policies.types import Attempt
+from router.billing import Bill
+from router.dispatch import Trail
+from router.turn import Turn
+
+# Version 1: the first. Readers of older records rely on it (docs/reference/decision-record.md).
+RECORD_VERSION = 1
+
+
+def answered(turn: Turn, trail: Trail, charge: Bill, finish: str | None) -> bytes:
+    """The record of a request that was answered, in whole or in part (`finish` is `interrupted` then)."""
+    usage = charge.usage
+    served = {
+        "model": trail.attempt.model,
+        "tier": trail.attempt.tier,
+        "allowance": trail.attempt.allowance,
+        "attempts": trail.number,
+        "failures": list(trail.failures),
+        "finish_reason": finish,
+        "usage": {
+            "input": usage.input,
+            "cached_read": usage.cached_read,
+            "cached_write": usage.cached_write,
+            "output": usage.output,
+            "reasoning": usage.reasoning,
+        },
+        "cost_nano": charge.cost_nano,
+        "cost_usd": usd(charge.cost_nano),
+        "estimated": charge.estimated,
+    }
+    return _record(turn, served, None)
+
+
+def failed(turn: Turn, attempt: Attempt, error: BaseException, cost_nano: int) -> bytes:
+    """The record of a request that got no answer."""
+    served = {
+        "model": attempt.model,
+        "tier": attempt.tier,
+        "cost_nano": cost_nano,
+        "cost_usd": usd(cost_nano),
+    }
+    return _record(turn, served, getattr(error, "code", type(error).__name__))
+
+
+def _record(turn: Turn, served: dict[str, Any], error: str | None) -> bytes:
+    record = {
+        "id": turn.id,
+        "object": "rung.decision",
+        "version": RECORD_VERSION,
+        "created": time.time(),
+        "tenant": turn.principal.tenant.id,
+        "key": turn.principal.key.id,
+        "session": turn.extensions.session_id,
+        "requested_model": turn.request["model"],
+        "stream": turn.wants_stream,
+        "cache": turn.cache,
+        "overhead_ms": round(turn.overhead_s * 1000, 3),
+        "duration_ms": round(turn.elapsed_s() * 1000, 3),
+        "served": served,
+        "error": error,
+        "receipt": None if turn.decision is None else receipt(turn.decision),
+    }
+    return orjson.dumps(record)

@@ -1,0 +1,241 @@
+"""The one path of a request.
+
+limits, purse and cache look-up (one trip to the store) -> estimate -> decide -> reserve (one trip)
+-> dispatch -> settle, cache and record (one trip, which no cancellation interrupts)
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+from typing import Any
+
+import orjson
+
+from policies import errors as refusals
+from policies.decide import decide
+from policies.receipt import menu
+from policies.types import Decision, Purse
+from router import errors
+from router.answering import Answering, Reply
+from router.auth import allowed_models, require_model
+from router.estimation import Estimator, forecast_of
+from router.ladder import Ladder
+from router.settings import Settings
+from router.store import Hold, Principal, State, Store, answer_key, rules
+from router.streaming import DONE, EventStream, frame
+from router.telemetry import Metrics
+from router.turn import Turn, reply_headers
+from router.wire.chat import check_chat, unknown_fields
+from router.wire.reading import (
+    Headers,
+    cacheable,
+    canonical,
+    demand_of,
+    extensions_of,
+    query_of,
+    wishes_of,
+)
+from router.wire.replay import chunks_of, completion_with
+
+CACHED_TIER = "cache"
+# Answers are shared inside a tenant, and never beyond.
+_CACHE_SCOPE = "tenant"
+
+
+class Service:
+    """Serves chat requests. One per process; everything that it uses is handed in."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        ladder: Ladder,
+        store: Store,
+        estimator: Estimator,
+        answering: Answering,
+        metrics: Metrics,
+        pepper: bytes,
+    ) -> None:
+        self._settings = settings
+        self._ladder = ladder
+        self._store = store
+        self._pepper = pepper
+        self._estimator = estimator
+        self._answering = answering
+        self._metrics = metrics
+
+    async def chat(
+        self, principal: Principal, body: dict[str, Any], headers: Headers, request_id: str
+    ) -> Reply | EventStream:
+        """Answer a chat completion request.
+
+        Raises:
+            RungError: anything that keeps it from being answered.
+        """
+        turn = self._read(principal, body, headers, request_id)
+        opening = await self._store.opening(
+            principal.tenant.id,
+            request_id=turn.id,
+            rules=turn.rules,
+            tokens=turn.demand.input_tokens,
+            scopes=(principal.scope,),
+            cache_key=_readable_key(turn),
+            lease_s=self._settings.server.request_timeout_s,
+        )
+        opening.verdict.require()
+        turn.limits = opening.verdict.headers()
+        if opening.answer is not None:
+            self._answering.give_back(turn)
+            return _from_cache(turn, opening.answer)
+        try:
+            decision = await self._decide(turn, opening.standing.purse)
+            hold = await self._reserve(turn, decision)
+        except BaseException:
+            self._answering.give_back(turn)
+            raise
+        if turn.wants_stream:
+            return await self._answering.stream(turn, decision, hold)
+        return await self._answering.complete(turn, decision, hold)
+
+    async def quote(
+        self, principal: Principal, body: dict[str, Any], headers: Headers, request_id: str
+    ) -> dict[str, Any]:
+        """The whole ladder as a priced menu, and what would be chosen; no call is made and nothing is reserved."""
+        turn = self._read(principal, body, headers, request_id)
+        standing = await self._store.ledger.standing(principal.tenant.id, (principal.scope,))
+        return {"object": "rung.route", **menu(await self._decide(turn, standing.purse))}
+
+    def _read(self, principal: Principal, body: dict[str, Any], headers: Headers, request_id: str) -> Turn:
+        """What the request says, within what the key allows."""
+        request = check_chat(body)
+        demand = demand_of(request)
+        if demand.model is not None:
+            self._require_known(demand.model)
+            require_model(principal, demand.model, self._ladder.targets)
+        extensions = extensions_of(request, headers)
+        unknown = unknown_fields(request)
+        wishes = wishes_of(
+            request,
+            extensions,
+            default_quality=float(principal.tenant.policy.get("quality", self._settings.quality)),
+            allow=allowed_models(principal, self._ladder.targets),
+            deny=self._refusing(unknown),
+        )
+        turn = Turn(
+            principal=principal,
+            request=request,
+            request_id=request_id,
+            extensions=extensions,
+            demand=demand,
+            wishes=wishes,
+            rules=rules(("", principal.tenant.limits), (principal.scope, principal.key.limits)),
+        )
+        cache = self._settings.cache
+        if cache.enabled and extensions.cache != "off" and cacheable(request, unknown, cache.max_temperature):
+            turn.cache = "miss"
+            question = canonical(request, wishes, self._ladder.catalog.version)
+            turn.answer_key = answer_key(self._pepper, principal.tenant.id, _CACHE_SCOPE, question)
+        return turn
+
+    def _require_known(self, model: str) -> None:
+        if model not in self._ladder.targets:
+            known = ", ".join(["auto", *self._ladder.targets][:20])
+            raise errors.ModelNotFound(
+                f"There is no model `{model[:100]}` here; there are: {known}. GET /v1/models lists all.",
+                param="model",
+            )
+
+    def _refusing(self, unknown: list[str]) -> frozenset[str]:
+        """The models that do not take fields which OpenAI's format does not have.
+
+        Raises:
+            InvalidRequest: none takes them.
+        """
+        if not unknown:
+            return frozenset()
+        targets = self._ladder.targets
+        refusing = frozenset(name for name, target in targets.items() if not target.extra_params.issuperset(unknown))
+        if len(refusing) == len(targets):
+            raise errors.InvalidRequest(
+                f"`{unknown[0]}` is not a field of OpenAI's chat format, and no model here is configured to take it "
+                "(`extra_fields` in rung.yaml); remove it or mend its spelling.",
+                param=unknown[0],
+            )
+        return refusing
+
+    async def _decide(self, turn: Turn, purse: Purse) -> Decision:
+        estimate = await self._estimator.estimate(query_of(turn.request))
+        if estimate is None:
+            self._metrics.defaulted.inc()
+        turn.forecast = forecast_of(estimate, self._ladder.models)
+        try:
+            turn.decision = decide(
+                catalog=self._ladder.catalog,
+                demand=turn.demand,
+                forecast=turn.forecast,
+                wishes=turn.wishes,
+                purse=purse,
+            )
+        except refusals.PolicyError as error:
+            raise as_reply(error) from None
+        return turn.decision
+
+    async def _reserve(self, turn: Turn, decision: Decision) -> Hold:
+        hold = await self._store.ledger.reserve(
+            turn.principal.tenant.id,
+            turn.id,
+            decision.hold_nano,
+            scopes=(turn.principal.scope,),
+            state=State.STREAM if turn.wants_stream else State.CALL,
+        )
+        turn.overhead_s = turn.elapsed_s()
+        self._metrics.overhead.observe(turn.overhead_s)
+        return hold
+
+
+_REPLIES: dict[type[refusals.PolicyError], Callable[[str], errors.RungError]] = {
+    refusals.UnknownModel: lambda words: errors.ModelNotFound(words, param="model"),
+    refusals.ModelDenied: lambda words: errors.Forbidden(words, param="model"),
+    refusals.TooLong: lambda words: errors.ContextTooLong(words, param="messages"),
+    refusals.NoCandidate: errors.NothingFits,
+    refusals.NotReachable: errors.NotAvailable,
+    refusals.NoPrice: errors.NotPriced,
+}
+
+
+def as_reply(error: refusals.PolicyError) -> errors.RungError:
+    """The client's error for a refusal of the policy's."""
+    if isinstance(error, refusals.Unaffordable):
+        return errors.BudgetExhausted(str(error), needed_nano=error.needed_nano, remaining_nano=error.remaining_nano)
+    make = _REPLIES.get(type(error), errors.RungError)
+    return make(str(error))
+
+
+def _readable_key(turn: Turn) -> str | None:
+    """The key under which an answer may be looked up: none where the caller wants a fresh one."""
+    return turn.answer_key if turn.extensions.cache == "use" else None
+
+
+def _from_cache(turn: Turn, answer: bytes) -> Reply | EventStream:
+    """An equal request's answer, at no cost."""
+    turn.cache = "hit"
+    turn.overhead_s = turn.elapsed_s()
+    completion = orjson.loads(answer)
+    headers = reply_headers(
+        turn, model=str(completion.get("model", "")), tier=CACHED_TIER, attempts=0, allowance=0, cost_nano=0
+    )
+    if turn.wants_stream:
+        return EventStream(_replayed(turn, completion), headers)
+    if turn.extensions.explain:
+        answer = completion_with(answer, {"decision_id": turn.id, "cache": "hit"})
+    return Reply(body=answer, headers=headers)
+
+
+async def _replayed(turn: Turn, completion: dict[str, Any]) -> AsyncGenerator[bytes]:
+    for chunk in chunks_of(completion):
+        yield frame(chunk)
+    if turn.wants_usage_event:
+        head = {name: completion.get(name) for name in ("id", "created", "model", "usage")}
+        extra = {"decision_id": turn.id, "cost_usd": 0, "cost_nano_usd": 0, "cache": "hit"}
+        yield frame(orjson.dumps({**head, "object": "chat.completion.chunk", "choices": [], "rung": extra}))
+    yield DONE

@@ -1,0 +1,116 @@
+"""The end of every hold: renewed while its call runs, settled once, in tasks that no client's cancellation reaches.
+
+A settlement that the store cannot take is kept and tried again until it can, or until the process ends; the store's
+reaper then ends the hold by what was last seen of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from router.errors import StoreUnavailable
+from router.store import Answer, Hold, Places, Receipt, Settlement, Store
+from router.store.ledger import LEASE_S
+
+log = logging.getLogger("rung.settlement")
+
+RENEW_EVERY_S = LEASE_S / 3  # two renewals may fail before a lease runs out
+RETRY_S = 0.5  # an outage is over within a second or takes minutes; either way this costs nothing
+# A reply waits so long for its own settlement: long enough for any healthy store, short enough to go unnoticed.
+PATIENCE_S = 0.25
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """How a request ends in the books.
+
+    Attributes:
+        cost_nano: what it has cost, nano-dollars; 0 releases the whole hold. estimated: see `router.billing.Bill`.
+        receipt: the decision's record. answer: for the cache, or None. places: the limits' places to give back.
+    """
+
+    cost_nano: int
+    estimated: bool
+    receipt: Receipt
+    answer: Answer | None = None
+    places: Places | None = None
+
+
+class Settler:
+    """Keeps open holds alive and ends them. One per process.
+
+    Args:
+        store: where the books are.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._open: dict[str, tuple[Hold, Callable[[], int]]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def watch(self, hold: Hold, cost_so_far: Callable[[], int]) -> None:
+        """Renew a hold from now on; `cost_so_far` says what to charge should this process die (nano-dollars)."""
+        self._open[hold.id] = (hold, cost_so_far)
+
+    async def end(self, hold: Hold, ending: Ending) -> None:
+        """Settle, and wait for it a little; it goes on by itself where that is not enough."""
+        task = self.end_soon(hold, ending)
+        await asyncio.wait({task}, timeout=PATIENCE_S)
+
+    def end_soon(self, hold: Hold, ending: Ending) -> asyncio.Task[None]:
+        """Settle in a task of its own, which cancelling the caller does not reach."""
+        self._open.pop(hold.id, None)
+        return self._spawn(self._settle(hold, ending))
+
+    def give_back(self, tenant: str, places: Places) -> None:
+        """Free the limits' places of a request that makes no call, in a task of its own."""
+        self._spawn(self._free(tenant, places))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _free(self, tenant: str, places: Places) -> None:
+        with contextlib.suppress(StoreUnavailable):  # the places' lease frees them
+            await self._store.closing(tenant, places=places)
+
+    async def _settle(self, hold: Hold, ending: Ending) -> None:
+        settlement = Settlement(hold=hold, cost_nano=ending.cost_nano, estimated=ending.estimated)
+        while True:
+            try:
+                await self._store.closing(
+                    hold.tenant,
+                    settlement=settlement,
+                    answer=ending.answer,
+                    receipt=ending.receipt,
+                    places=ending.places,
+                )
+            except StoreUnavailable:
+                await asyncio.sleep(RETRY_S)
+            except Exception:
+                log.exception("the settlement of %s failed; the store's reaper will end its hold", hold.id)
+                return
+            else:
+                return
+
+    async def keep_alive(self) -> None:
+        """Renew the open holds for as long as this runs."""
+        while True:
+            await asyncio.sleep(RENEW_EVERY_S)
+            with contextlib.suppress(StoreUnavailable):  # the next round tries again, within the lease
+                for hold, cost_so_far in list(self._open.values()):
+                    await self._store.ledger.renew(hold, if_dead_nano=min(cost_so_far(), hold.amount_nano))
+
+    async def drain(self, timeout_s: float) -> None:
+        """Wait for the settlements under way; what is left after `timeout_s` seconds is the reaper's."""
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=timeout_s)
+            for task in late:
+                task.cancel()

@@ -1,0 +1,117 @@
+"""The relay of server-sent events to a client: one frame at a time, paced by the client, ended by its departure."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Mapping
+from typing import Any, TypeVar
+
+from starlette.types import Receive, Scope, Send
+
+T = TypeVar("T")
+
+# Proxies and browsers cut connections that are silent for 30 to 60 s; a comment line keeps them, and clients skip it.
+HEARTBEAT_S = 15.0
+HEARTBEAT = b": still working\n\n"
+
+DONE = b"data: [DONE]\n\n"
+
+
+def frame(payload: bytes) -> bytes:
+    """One server-sent event."""
+    return b"data: " + payload + b"\n\n"
+
+
+class EventStream:
+    """An ASGI response that relays frames.
+
+    The frames are an async generator that settles its own books when it is closed; closing it is this class's promise,
+    whether the stream ends, fails, or the client goes away. Nothing is buffered: the next frame is asked for when the
+    last one is on its way.
+
+    Args:
+        frames: the events, each a whole `data: ...` block in bytes.
+        headers: the reply's headers; kept as an attribute.
+        heartbeat_s: seconds of silence after which a comment line is sent.
+    """
+
+    def __init__(
+        self, frames: AsyncGenerator[bytes], headers: Mapping[str, str], *, heartbeat_s: float = HEARTBEAT_S
+    ) -> None:
+        self._frames = frames
+        self.headers = headers
+        self._heartbeat_s = heartbeat_s
+        self._moved = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Relay until the end or until the client has gone."""
+        del scope
+        relay = asyncio.current_task()
+        assert relay is not None  # noqa: S101 - an ASGI application runs in a task
+        watcher = asyncio.create_task(self._watch(receive, send, relay))
+        try:
+            await send({"type": "http.response.start", "status": 200, "headers": self._raw_headers()})
+            async for chunk in self._frames:
+                self._moved = True
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        except asyncio.CancelledError:
+            if not watcher.done():  # cancelled by the server, not by the client's departure
+                raise
+            relay.uncancel()
+        finally:
+            watcher.cancel()
+            await self._frames.aclose()
+
+    async def _watch(self, receive: Receive, send: Send, relay: asyncio.Task[Any]) -> None:
+        """Keep a silent connection alive, and end the relay when the client has gone."""
+        news = asyncio.ensure_future(receive())
+        try:
+            while True:
+                done, _ = await asyncio.wait({news}, timeout=self._heartbeat_s)
+                if done and news.result()["type"] == "http.disconnect":
+                    relay.cancel()
+                    return
+                if done:
+                    news = asyncio.ensure_future(receive())
+                elif not self._moved:
+                    await send({"type": "http.response.body", "body": HEARTBEAT, "more_body": True})
+                self._moved = False
+        finally:
+            news.cancel()
+
+    def _raw_headers(self) -> list[tuple[bytes, bytes]]:
+        headers = {
+            "content-type": "text/event-stream; charset=utf-8",
+            "cache-control": "no-store",
+            **self.headers,
+        }
+        return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+
+
+class ClientDeparted(Exception):
+    """The client closed the connection while its answer was being made."""
+
+
+async def unless_client_leaves(work: Awaitable[T], receive: Receive) -> T:
+    """The result of `work`, which is cancelled as soon as the client has gone.
+
+    Raises:
+        ClientDeparted: the client closed the connection first.
+    """
+    task = asyncio.ensure_future(work)
+    watcher = asyncio.ensure_future(_departure(receive))
+    try:
+        await asyncio.wait({task, watcher}, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            return task.result()
+        raise ClientDeparted
+    finally:
+        watcher.cancel()
+        if not task.done():
+            task.cancel()
+
+
+async def _departure(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,76 @@
+"""All metrics, declared together and described; what is not here is not measured.
+
+Base units, `rung_` prefix. The tenant is a label only where the operator asks for it (`metrics_tenant_label`), because
+every tenant multiplies the number of series.
+"""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
+_OVERHEAD_SECONDS = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1)
+
+
+class Metrics:
+    """The gateway's metrics in a registry of their own, so that two applications in one process do not collide."""
+
+    def __init__(self, *, tenant_label: bool = False, multiprocess_dir: str | None = None) -> None:
+        self._tenant_label = tenant_label
+        self._multiprocess_dir = multiprocess_dir
+        self.registry = CollectorRegistry()
+        tenant = ["tenant"] if tenant_label else []
+        self.requests = Counter(
+            "rung_requests",
+            "Requests answered, by surface, tier that served, HTTP status and cache state.",
+            ["surface", "tier", "status", "cache", *tenant],
+            registry=self.registry,
+        )
+        self.duration = Histogram(
+            "rung_request_duration_seconds",
+            "Time from the first byte of the request to the last byte of the reply.",
+            ["surface"],
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self.overhead = Histogram(
+            "rung_overhead_seconds",
+            "Time that Rung itself added before the upstream call.",
+            buckets=_OVERHEAD_SECONDS,
+            registry=self.registry,
+        )
+        self.spend = Counter("rung_spend_usd", "Money settled, in dollars.", ["tier", *tenant], registry=self.registry)
+        self.tokens = Counter(
+            "rung_tokens",
+            "Tokens billed, by kind (input, cached, output, reasoning).",
+            ["tier", "kind"],
+            registry=self.registry,
+        )
+        self.upstream_errors = Counter(
+            "rung_upstream_errors", "Failed upstream attempts, by model and error code.", ["model", "code"],
+            registry=self.registry,
+        )  # fmt: skip
+        self.defaulted = Counter(
+            "rung_default_estimates",
+            "Decisions made with the marked default because the classifier failed or was late.",
+            registry=self.registry,
+        )
+        self.in_flight = Gauge(
+            "rung_requests_in_flight",
+            "Requests being served.",
+            registry=self.registry,
+            multiprocess_mode="livesum",
+        )
+
+    def of_tenant(self, tenant: str) -> dict[str, str]:
+        """The tenant's label, where the operator wants one."""
+        return {"tenant": tenant} if self._tenant_label else {}
+
+    def render(self) -> tuple[bytes, str]:
+        """The exposition (bytes, content type), over all worker processes where there are several."""
+        if self._multiprocess_dir is None:
+            return generate_latest(self.registry), CONTENT_TYPE_LATEST
+        registry = CollectorRegistry()
+        multiprocess.MultiProcessCollector(registry, path=self._multiprocess_dir)  # pyright: ignore[reportUnknownMemberType] - untyped upstream
+        return generate_latest(registry), CONTENT_TYPE_LATEST

@@ -1,0 +1,96 @@
+"""One request on its way: what was read of it, what was decided, and the headers that tell the client."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from policies.cost import usd
+from policies.types import Decision, Demand, Forecast, Wishes
+from router.store import Principal, Rule
+from router.wire.reading import Extensions
+
+
+def new_decision_id() -> str:
+    """An id that sorts by time and cannot be guessed."""
+    return f"dec_{time.time_ns() // 1_000_000:011x}{secrets.token_hex(8)}"
+
+
+@dataclass(slots=True, kw_only=True)
+class Turn:
+    """The state of one request; written by `service` alone, in the order of the request's way.
+
+    Attributes:
+        principal: who asks. request: the checked body. extensions, demand, wishes: what was read of it.
+        started: `time.perf_counter()` at the request's arrival.
+        answer_key: the key of its exact answer in the cache, or None where it may not be cached.
+        cache: `hit`, `miss` or `bypass`.
+        decision, forecast: None until decided, and on a cache hit.
+        overhead_s: Rung's own time before the upstream call.
+        rules: the limits that apply. limits: the `x-ratelimit-*` headers.
+    """
+
+    principal: Principal
+    request: Mapping[str, Any]
+    request_id: str
+    extensions: Extensions
+    demand: Demand
+    wishes: Wishes
+    rules: tuple[Rule, ...] = ()
+    started: float = field(default_factory=time.perf_counter)
+    id: str = field(default_factory=new_decision_id)
+    answer_key: str | None = None
+    cache: str = "bypass"
+    forecast: Forecast | None = None
+    decision: Decision | None = None
+    overhead_s: float = 0.0
+    limits: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def wants_stream(self) -> bool:
+        """Whether the client asked for server-sent events."""
+        return bool(self.request.get("stream"))
+
+    @property
+    def wants_usage_event(self) -> bool:
+        """Whether a stream shall end with the event that carries usage, cost and decision."""
+        return bool((self.request.get("stream_options") or {}).get("include_usage"))
+
+    def elapsed_s(self) -> float:
+        """Seconds since the request's arrival."""
+        return time.perf_counter() - self.started
+
+
+def reply_headers(
+    turn: Turn, *, model: str, tier: str, attempts: int, allowance: int, cost_nano: int | None
+) -> dict[str, str]:
+    """The `x-rung-*` and `x-ratelimit-*` headers of a reply. `cost_nano` is None while it is not known (a stream)."""
+    headers = {
+        "x-request-id": turn.request_id,
+        "x-rung-decision-id": turn.id,
+        "x-rung-model": model,
+        "x-rung-tier": tier,
+        "x-rung-reasoning-tokens": str(allowance),
+        "x-rung-cache": turn.cache,
+        "x-rung-attempts": str(attempts),
+        "x-rung-overhead-ms": f"{turn.overhead_s * 1000:.2f}",
+        **turn.limits,
+    }
+    if turn.forecast is not None:
+        headers["x-rung-difficulty"] = f"{turn.forecast.difficulty:.3f}"
+    if cost_nano is not None:
+        headers["x-rung-cost-usd"] = usd(cost_nano)
+    decision = turn.decision
+    if decision is not None and decision.unavailable_because:
+        preferred = decision.preferred
+        headers["x-rung-preferred"] = f"{preferred.model}; reasoning={preferred.allowance}"
+        headers["x-rung-preferred-unavailable"] = _one_line(decision.unavailable_because)
+    return headers
+
+
+def _one_line(words: str) -> str:
+    """Words as a header takes them: printable Latin-1 on one line."""
+    return " ".join(words.encode("latin-1", "replace").decode("latin-1").split())[:300]

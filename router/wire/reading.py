@@ -1,0 +1,271 @@
+"""What Rung reads of a chat request: the query, the demand, the wishes, the cache's view. Pure functions.
+
+The query is the last user turn and structured features of the rest, never flattened text: a long harness around
+"Hi" must not look like a hard question (docs/classifier.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+import orjson
+
+from classifier.types import Query, ResponseFormat
+from policies.types import NANO_PER_USD, Capability, Demand, Wishes
+from router.errors import InvalidRequest
+from router.upstream.reasoning import ceiling
+
+# Two bytes a token: English takes four, code three, Chinese about two; only noise takes more.
+BYTES_PER_TOKEN_BOUND = 2
+# Role markers and separators of a message; OpenAI counts 3 to 4.
+TOKENS_PER_MESSAGE = 8
+# The largest tile counts of the vision models lie between 765 and 2,833 tokens for one high-detail image.
+TOKENS_PER_IMAGE = 3_000
+# A minute of audio is about 600 to 1,900 tokens.
+TOKENS_PER_AUDIO = 4_000
+
+# `auto:<name>` -> the quality-cost dial.
+AUTO_QUALITY = {"auto:economy": 0.2, "auto": None, "auto:quality": 0.8}
+CHAT_DEFAULT_CHOICES = 1
+
+Headers = Mapping[bytes, bytes]
+
+
+def is_auto(model: str) -> bool:
+    """Whether the client lets Rung choose.
+
+    Raises:
+        InvalidRequest: `auto:` with a name that does not exist.
+    """
+    if model in AUTO_QUALITY:
+        return True
+    if model.startswith("auto:"):
+        raise InvalidRequest(f"`{model}` does not exist; there are {', '.join(AUTO_QUALITY)}.", param="model")
+    return False
+
+
+def query_of(request: Mapping[str, Any]) -> Query:
+    """The classifier's view of a request."""
+    messages = cast("list[dict[str, Any]]", request["messages"])
+    last = _last_user(messages)
+    content = messages[last].get("content") if last is not None else ""
+    others = [m for i, m in enumerate(messages) if i != last]
+    instructions = [m for m in others if m["role"] in {"system", "developer"}]
+    rest = [m for m in others if m["role"] not in {"system", "developer"}]
+    return Query(
+        text=text_of(content),
+        turns=len(messages),
+        system_chars=sum(_chars(m) for m in instructions),
+        context_chars=sum(_chars(m) for m in rest),
+        tools=len(request.get("tools") or request.get("functions") or ()),
+        images=sum(1 for part in _parts(content) if part.get("type") == "image_url"),
+        response_format=_format(request),
+    )
+
+
+def _last_user(messages: list[dict[str, Any]]) -> int | None:
+    return next((i for i in range(len(messages) - 1, -1, -1) if messages[i]["role"] == "user"), None)
+
+
+def _parts(content: object) -> Iterator[dict[str, Any]]:
+    if isinstance(content, list):
+        yield from cast("list[dict[str, Any]]", content)
+
+
+def text_of(content: object) -> str:
+    """The text of a message's content, its parts joined by line breaks."""
+    if isinstance(content, str):
+        return content
+    return "\n".join(str(part["text"]) for part in _parts(content) if part.get("type") == "text")
+
+
+def _chars(message: Mapping[str, Any]) -> int:
+    return len(text_of(message.get("content")))
+
+
+def _format(request: Mapping[str, Any]) -> ResponseFormat:
+    return cast("ResponseFormat", (request.get("response_format") or {}).get("type", "text"))
+
+
+def input_tokens_bound(request: Mapping[str, Any]) -> int:
+    """An upper bound of the prompt's tokens, from its bytes, its images and its tools."""
+    total = TOKENS_PER_MESSAGE
+    for message in request["messages"]:
+        content = message.get("content")
+        total += TOKENS_PER_MESSAGE + len(text_of(content).encode()) // BYTES_PER_TOKEN_BOUND
+        for part in _parts(content):
+            total += {"image_url": TOKENS_PER_IMAGE, "input_audio": TOKENS_PER_AUDIO}.get(str(part["type"]), 0)
+            if part["type"] == "file":
+                total += len(orjson.dumps(part)) // BYTES_PER_TOKEN_BOUND
+        calls = message.get("tool_calls")
+        if calls:
+            total += len(orjson.dumps(calls)) // BYTES_PER_TOKEN_BOUND
+    for name in ("tools", "functions", "response_format"):
+        if request.get(name):
+            total += len(orjson.dumps(request[name])) // BYTES_PER_TOKEN_BOUND
+    return total
+
+
+def input_chars(request: Mapping[str, Any]) -> int:
+    """Characters of the prompt's text, to estimate its tokens where a provider does not report them."""
+    return sum(_chars(message) for message in request["messages"])
+
+
+def demand_of(request: Mapping[str, Any]) -> Demand:
+    """What the request asks of a model."""
+    model = str(request["model"])
+    return Demand(
+        input_tokens=input_tokens_bound(request),
+        max_output_tokens=request.get("max_completion_tokens") or request.get("max_tokens"),
+        needs=_needs(request),
+        model=None if is_auto(model) else model,
+        reasoning_ceiling=ceiling(request),
+        choices=request.get("n", CHAT_DEFAULT_CHOICES),
+    )
+
+
+def _needs(request: Mapping[str, Any]) -> frozenset[Capability]:
+    needs: set[Capability] = set()
+    if request.get("tools") or request.get("functions"):
+        needs.add(Capability.TOOLS)
+    if request.get("logprobs"):
+        needs.add(Capability.LOGPROBS)
+    if request.get("n", 1) > 1:
+        needs.add(Capability.MULTIPLE_CHOICES)
+    needs |= {"json_object": {Capability.JSON_OBJECT}, "json_schema": {Capability.JSON_SCHEMA}}.get(
+        _format(request), set()
+    )
+    for message in request["messages"]:
+        for part in _parts(message.get("content")):
+            if part["type"] == "image_url":
+                needs.add(Capability.VISION)
+            elif part["type"] == "input_audio":
+                needs.add(Capability.AUDIO)
+    return frozenset(needs)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extensions:
+    """Rung's own wishes, from the body's `rung` object and the `x-rung-*` headers; the body wins.
+
+    Attributes:
+        quality, max_cost_usd, max_reasoning_tokens: see `policies.types.Wishes`.
+        session_id: groups requests of one conversation. explain: put the receipt into the reply.
+        cache: `use`, `refresh` (do not read, but write) or `off`.
+    """
+
+    quality: float | None = None
+    max_cost_usd: float | None = None
+    max_reasoning_tokens: int | None = None
+    session_id: str | None = None
+    explain: bool = False
+    cache: str = "use"
+
+
+def extensions_of(request: Mapping[str, Any], headers: Headers) -> Extensions:
+    """Read Rung's wishes.
+
+    Raises:
+        InvalidRequest: a header that is not of the form that the same key takes in the body.
+    """
+    body = cast("dict[str, Any]", request.get("rung") or {})
+    session = body.get("session_id") or _text_header(headers, b"x-session-id")
+    metadata = cast("dict[str, str]", request.get("metadata") or {})
+    return Extensions(
+        quality=body.get("quality", _number_header(headers, b"x-rung-quality", 1.0)),
+        max_cost_usd=body.get("max_cost_usd", _number_header(headers, b"x-rung-max-cost-usd", 1e6)),
+        max_reasoning_tokens=body.get(
+            "max_reasoning_tokens", _int_header(headers, b"x-rung-max-reasoning-tokens", 10_000_000)
+        ),
+        session_id=session or metadata.get("session_id"),
+        explain=body.get("explain", _flag_header(headers, b"x-rung-explain")),
+        cache=body.get("cache", _cache_header(headers)),
+    )
+
+
+def _text_header(headers: Headers, name: bytes) -> str | None:
+    value = headers.get(name)
+    return value.decode("latin-1")[:256] if value else None
+
+
+def _number_header(headers: Headers, name: bytes, maximum: float) -> float | None:
+    value = headers.get(name)
+    if value is None:
+        return None
+    try:
+        number = float(value)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number <= maximum:
+        raise InvalidRequest(f"`{name.decode()}` must be a number from 0 to {maximum:g}.", param=name.decode())
+    return number
+
+
+def _int_header(headers: Headers, name: bytes, maximum: int) -> int | None:
+    number = _number_header(headers, name, maximum)
+    return None if number is None else int(number)
+
+
+def _flag_header(headers: Headers, name: bytes) -> bool:
+    return headers.get(name, b"").strip().lower() in {b"1", b"true"}
+
+
+def _cache_header(headers: Headers) -> str:
+    """`Cache-Control` as RFC 9111 means it: `no-store` keeps nothing, `no-cache` asks afresh."""
+    directives = headers.get(b"cache-control", b"").lower()
+    if b"no-store" in directives:
+        return "off"
+    return "refresh" if b"no-cache" in directives else "use"
+
+
+def wishes_of(
+    request: Mapping[str, Any],
+    extensions: Extensions,
+    *,
+    default_quality: float,
+    allow: frozenset[str] | None,
+    deny: frozenset[str] = frozenset(),
+) -> Wishes:
+    """The caller's wishes within what the tenant allows.
+
+    Args:
+        default_quality: the dial of the tenant or of the configuration, where the caller turns none.
+        allow: model ids that the key may use, or None for all. deny: model ids that cannot take the request.
+    """
+    dial = AUTO_QUALITY.get(str(request["model"]))
+    named = extensions.quality if extensions.quality is not None else dial
+    cost = extensions.max_cost_usd
+    return Wishes(
+        quality=default_quality if named is None else named,
+        max_cost_nano=None if cost is None else round(cost * NANO_PER_USD),
+        max_reasoning_tokens=extensions.max_reasoning_tokens,
+        allow=allow,
+        deny=deny,
+    )
+
+
+# What does not change the answer, and so does not belong into its key.
+_NOT_IN_KEY = frozenset({"stream", "stream_options", "user", "metadata", "store", "safety_identifier", "rung"})
+
+
+def cacheable(request: Mapping[str, Any], unknown: list[str], max_temperature: float) -> bool:
+    """Whether an equal request may get this one's answer: one choice, no tools, modest temperature, nothing unknown."""
+    return not (
+        unknown
+        or request.get("tools")
+        or request.get("functions")
+        or request.get("n", 1) != 1
+        or request.get("temperature", 1.0) > max_temperature
+        or "audio" in (request.get("modalities") or ())
+        or request.get("web_search_options")
+    )
+
+
+def canonical(request: Mapping[str, Any], wishes: Wishes, catalog_version: str) -> bytes:
+    """Canonical JSON of everything that decides the answer: equal bytes, equal question."""
+    content = {name: value for name, value in request.items() if name not in _NOT_IN_KEY}
+    ceilings = [wishes.quality, wishes.max_cost_nano, wishes.max_reasoning_tokens]
+    allowed = None if wishes.allow is None else sorted(wishes.allow)
+    return orjson.dumps([catalog_version, allowed, ceilings, content], option=orjson.OPT_SORT_KEYS)

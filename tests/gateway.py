@@ -1,0 +1,122 @@
+"""A whole gateway for tests: the real application on a real socket, with a real store; only providers are replaced."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from router.app import Gateway, create_app
+from router.resources import Resources, demo_key, start_resources
+from router.settings import Settings
+
+START_TIMEOUT_S = 30.0
+
+
+class _Server(uvicorn.Server):
+    """Tells when it is up, and listens on a socket that was bound beforehand."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.up = threading.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        try:
+            await super().startup(sockets)
+        finally:
+            self.up.set()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """A gateway that is up."""
+
+    url: str
+    key: str
+    gateway: Gateway
+    settings: Settings
+
+    @property
+    def base_url(self) -> str:
+        return f"{self.url}/v1"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"authorization": f"Bearer {self.key}"}
+
+
+@contextmanager
+def running(settings: Settings, resources: Resources | None = None) -> Iterator[Running]:
+    """Serve an application with these settings in a thread of its own."""
+    own = resources is None
+    used = start_resources(settings) if resources is None else resources
+    used.demo_key = used.demo_key or demo_key(settings)
+    app = create_app(settings, used)
+    config = uvicorn.Config(app, log_level="warning", loop="uvloop", http="httptools", lifespan="on", access_log=False)
+    server = _Server(config)
+    listening = socket.socket()
+    listening.bind(("127.0.0.1", 0))
+    port = listening.getsockname()[1]
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, name="gateway")
+    thread.start()
+    try:
+        assert server.up.wait(START_TIMEOUT_S), "the gateway did not start"
+        assert server.started, "the gateway's start failed; see the log above"
+        yield Running(url=f"http://127.0.0.1:{port}", key=used.demo_key, gateway=app.state.gateway, settings=settings)
+    finally:
+        server.should_exit = True
+        thread.join(START_TIMEOUT_S)
+        listening.close()
+        if own:
+            used.stop()
+
+
+def fake_ladder(base_url: str) -> list[dict[str, Any]]:
+    """Three tiers behind one fake upstream that speaks OpenAI's format."""
+    common = {"api_base": base_url, "api_key": "fake-key", "context_window": 32_000, "max_output": 8_000}
+    effort = {"family": "openai-effort", "control": "levels", "levels": {"low": 1024, "medium": 4096}}
+    capabilities = ["tools", "json_object", "json_schema", "vision", "n"]
+    return [
+        {
+            "id": "small",
+            "upstream": "openai/fake-small",
+            "tier": "economy",
+            "ability": 0.3,
+            "prices": {"input": 0.1, "output": 0.4},
+            "capabilities": ["json_object"],
+            **common,
+        },
+        {
+            "id": "medium",
+            "upstream": "openai/fake-medium",
+            "tier": "standard",
+            "ability": 0.8,
+            "prices": {"input": 1, "output": 4},
+            "capabilities": capabilities,
+            "reasoning": effort,
+            "extra_fields": ["top_k"],
+            **common,
+        },
+        {
+            "id": "large",
+            "upstream": "openai/fake-large",
+            "tier": "premium",
+            "ability": 0.9,
+            "prices": {"input": 5, "output": 25},
+            "capabilities": capabilities,
+            "reasoning": effort,
+            **common,
+        },
+    ]
+
+
+def fake_settings(base_url: str, data_dir: Path, **changes: Any) -> Settings:
+    """Settings of a gateway in front of a fake upstream."""
+    content: dict[str, Any] = {"models": fake_ladder(base_url), "store": {"data_dir": data_dir}}
+    return Settings.model_validate({**content, **changes})
