@@ -35,9 +35,7 @@ _MAX_WIRES = 1024
 class UpstreamClient:
     """Calls models. Make one per process, inside its event loop; `aclose` it at the end."""
 
-    def __init__(
-        self, *, connect_timeout_s: float = CONNECT_TIMEOUT_S, max_reply_bytes: int = MAX_REPLY_BYTES
-    ) -> None:
+    def __init__(self, *, connect_timeout_s: float = CONNECT_TIMEOUT_S, max_reply_bytes: int = MAX_REPLY_BYTES) -> None:
         self._connect_timeout_s = connect_timeout_s
         self._max_reply_bytes = max_reply_bytes
         self._session: aiohttp.ClientSession | None = None
@@ -122,9 +120,7 @@ class UpstreamClient:
             request_id=_request_id(response.headers),
         )
 
-    async def _open(
-        self, call: UpstreamCall, deadline: float
-    ) -> tuple[aiohttp.ClientResponse, Outbound, Translation]:
+    async def _open(self, call: UpstreamCall, deadline: float) -> tuple[aiohttp.ClientResponse, Outbound, Translation]:
         """Send the request and wait for the status; a refusal is raised."""
         name = call.model.name
         try:
@@ -146,9 +142,7 @@ class UpstreamClient:
     async def _accept(self, response: aiohttp.ClientResponse, name: str) -> None:
         """Raise what a response that is no stream of events means."""
         if response.status >= 300:  # noqa: PLR2004 - redirects are not followed: they could carry a key elsewhere
-            raise faults.from_status(
-                response.status, response.headers, await self._read(response, name), name
-            )
+            raise faults.from_status(response.status, response.headers, await self._read(response, name), name)
         if response.content_type in {"text/html", "application/json"}:
             raise _not_a_stream(await self._read(response, name), name)
 
@@ -208,9 +202,7 @@ def _stream(
         deadline=deadline,
         stall_s=call.stall_s,
     )
-    return UpstreamStream(
-        source, tally=tally, granted=outbound.granted, request_id=_request_id(response.headers)
-    )
+    return UpstreamStream(source, tally=tally, granted=outbound.granted, request_id=_request_id(response.headers))
 
 
 def _translation(wire: Wire, outbound: Outbound) -> Translation:

@@ -81,9 +81,7 @@ async def _frames(chunks: Any, tally: Tally, call: UpstreamCall, deadline: float
                 chunk = await anext(chunks, None)
         except TimeoutError:
             stalled = stalls_at < deadline
-            raise faults.timeout(
-                name, "stalled in the middle of a stream" if stalled else "took too long"
-            ) from None
+            raise faults.timeout(name, "stalled in the middle of a stream" if stalled else "took too long") from None
         except Exception as error:  # noqa: BLE001 - LiteLLM raises its own, the SDKs' and httpx's errors
             raise _classified(error, name) from None
         if chunk is None:

@@ -1,4 +1,4 @@
-"""Which thinking dial a model has, from its name and LiteLLM's map; the operator's settings may say otherwise.
+"""Which thinking dial a model has, from its name and LiteLLM's map; the operator's settings may override it.
 
 Pure. The table behind it, with its sources, is in docs/guides/reasoning.md.
 """
@@ -64,9 +64,7 @@ def _anthropic(_name: str, entry: Entry, family: str = "anthropic-budget") -> Re
         off = not entry.get("thinking_always_on")
         return _efforts("anthropic-adaptive", "low", "medium", "high", *upper, can_disable=off)
     most = int(entry.get("max_output_tokens") or 64_000) - 1
-    return Reasoning(
-        family=family, control=Control.TOKENS, min_tokens=_CLAUDE_LEAST, max_tokens=most, hard_cap=True
-    )
+    return Reasoning(family=family, control=Control.TOKENS, min_tokens=_CLAUDE_LEAST, max_tokens=most, hard_cap=True)
 
 
 def _gemini(name: str, entry: Entry) -> Reasoning:

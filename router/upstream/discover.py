@@ -94,9 +94,7 @@ PROVIDERS = (
         ),
     ),
     Provider(name="ollama_chat", base_envs=("OLLAMA_API_BASE", "OLLAMA_HOST")),
-    Provider(
-        name="hosted_vllm", key_env="HOSTED_VLLM_API_KEY", base_envs=("HOSTED_VLLM_API_BASE", "VLLM_API_BASE")
-    ),
+    Provider(name="hosted_vllm", key_env="HOSTED_VLLM_API_KEY", base_envs=("HOSTED_VLLM_API_BASE", "VLLM_API_BASE")),
 )
 
 

@@ -90,9 +90,7 @@ def from_exception(error: BaseException, model: str) -> UpstreamError:
     if isinstance(error, TimeoutError | asyncio.TimeoutError | aiohttp.ServerTimeoutError):
         return timeout(model)
     if isinstance(error, aiohttp.ClientConnectorError):
-        return UpstreamUnreachable(
-            f"no connection to the provider of {model}: check that it runs and its api_base"
-        )
+        return UpstreamUnreachable(f"no connection to the provider of {model}: check that it runs and its api_base")
     return garbage(model, f"the connection broke ({type(error).__name__})")
 
 

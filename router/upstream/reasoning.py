@@ -206,9 +206,7 @@ def grant(
 def ceiling(body: Mapping[str, Any]) -> int | None:
     """The most reasoning tokens that the client's dials allow; None without any. Raises InvalidRequest."""
     found = [
-        tokens
-        for dial in DIALS
-        if (value := body.get(dial)) is not None and (tokens := _dial(dial, value)) is not None
+        tokens for dial in DIALS if (value := body.get(dial)) is not None and (tokens := _dial(dial, value)) is not None
     ]
     return min(found, default=None)
 
@@ -333,9 +331,7 @@ def _budget(reasoning: Reasoning, wanted: int, cap: int, notes: list[str]) -> Do
         return Dose(tokens=wanted)
     if reasoning.can_disable:
         if wanted:
-            notes.append(
-                f"{wanted} tokens rounded down to none: the model thinks with {reasoning.min_tokens} or more"
-            )
+            notes.append(f"{wanted} tokens rounded down to none: the model thinks with {reasoning.min_tokens} or more")
         return Dose(tokens=0)
     if cap <= reasoning.min_tokens:
         raise UpstreamRejected(

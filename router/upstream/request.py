@@ -47,9 +47,7 @@ RELAYED = frozenset(
 TRANSLATED = frozenset({"anthropic"})
 
 # Fields of a request that are no parameters of the model's: the call says them itself.
-_OWN = frozenset(
-    {"model", "messages", "stream", "stream_options", "rung", "max_tokens", "max_completion_tokens"}
-)
+_OWN = frozenset({"model", "messages", "stream", "stream_options", "rung", "max_tokens", "max_completion_tokens"})
 # They do not change what is asked for, so a provider that does not take them can still serve: noted, not
 # silent.
 _YIELDING = frozenset(

@@ -86,8 +86,6 @@ async def _next_bytes(
             return await response.content.readany()
     except TimeoutError:
         stalled = stalls_at < deadline
-        raise faults.timeout(
-            name, "stalled in the middle of a stream" if stalled else "took too long"
-        ) from None
+        raise faults.timeout(name, "stalled in the middle of a stream" if stalled else "took too long") from None
     except (aiohttp.ClientError, OSError) as error:
         raise faults.from_exception(error, name) from None

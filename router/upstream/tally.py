@@ -108,11 +108,7 @@ def _parts_chars(content: object) -> int:
     """Characters of a content that comes as a list of parts, as Mistral's thinking models send it."""
     if not isinstance(content, list):
         return 0
-    return sum(
-        len(text)
-        for part in content
-        if isinstance(part, Mapping) and isinstance(text := part.get("text"), str)
-    )
+    return sum(len(text) for part in content if isinstance(part, Mapping) and isinstance(text := part.get("text"), str))
 
 
 def _call_chars(call: object) -> int:

@@ -28,9 +28,7 @@ def read_openai(report: object) -> Usage:
     prompt_details = report.get("prompt_tokens_details")
     return Usage(
         input=given,
-        cached_read=_first(
-            _count(prompt_details, "cached_tokens"), _count(report, "prompt_cache_hit_tokens")
-        ),
+        cached_read=_first(_count(prompt_details, "cached_tokens"), _count(report, "prompt_cache_hit_tokens")),
         cached_write=_first(
             _count(prompt_details, "cache_write_tokens"), _count(prompt_details, "cache_creation_tokens")
         ),
@@ -79,9 +77,7 @@ def merge(earlier: Usage, later: Usage) -> Usage:
     )
 
 
-def _with_reasoning(
-    made: int | None, reasoning: int | None, given: int | None, total: int | None
-) -> int | None:
+def _with_reasoning(made: int | None, reasoning: int | None, given: int | None, total: int | None) -> int | None:
     """The whole output, whether the provider counts thinking inside `made` or beside it."""
     if made is None or not reasoning:
         return made
