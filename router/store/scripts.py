@@ -1,7 +1,7 @@
 """Lua scripts and single commands, each with the reading of its reply: alone spells commands.
 
 An `Ask` is one command with its typed reading. Asks of several parts travel in one round trip:
-`await connection.run(a, b, c)`. A script goes as EVALSHA; the connection repeats it as EVAL where the server
+`await connection.run(a, b, c)`. A script goes as EVALSHA; the connection loads it where the server
 has forgotten it (restart, failover, SCRIPT FLUSH).
 """
 

@@ -12,7 +12,7 @@ local ids = {}
 for _, kind in ipairs({ 'd', 'm', 't' }) do
   read(acct, kind, live[kind], scopes)
   if not live[kind].opened then
-    open(kind, live[kind])
+    open(kind, live[kind], now)
   end
   ids[#ids + 1] = live[kind].id
 end

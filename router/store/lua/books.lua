@@ -107,11 +107,11 @@ local function read(acct, kind, window, scopes)
   end
 end
 
-local function open(kind, window)
+local function open(kind, window, now)
   local key = base .. 'w:' .. window.id
   redis.call('HSET', key, 's|', '0', 'h|', '0')
   if window.stop > 0 then
-    redis.call('PEXPIREAT', key, int(window.stop + window.keep))
+    redis.call('PEXPIRE', key, int(window.stop - now + window.keep))
     redis.call('HSET', KEYS[1], kind, window.id)
   end
 end
@@ -128,8 +128,11 @@ local function post(ids, scopes, spent, held)
   for _, id in ipairs(ids) do
     local key = base .. 'w:' .. id
     for _, scope in ipairs(scopes) do
-      add(key, 'h|' .. scope, held)
-      if add(key, 's|' .. scope, spent) == spent and id ~= 't' and redis.call('PTTL', key) == -1 then
+      local holds, spends = add(key, 'h|' .. scope, held), add(key, 's|' .. scope, spent)
+      if holds and holds < 0 then
+        redis.call('HSET', key, 'h|' .. scope, '0')
+      end
+      if id ~= 't' and (spends == spent or (holds and holds < 0)) and redis.call('PTTL', key) == -1 then
         redis.call('PEXPIRE', key, int(KEEP_DAY_MS))
       end
     end

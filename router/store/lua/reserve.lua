@@ -27,7 +27,7 @@ end
 
 for kind, window in pairs(live) do
   if not window.opened then
-    open(kind, window)
+    open(kind, window, now)
   end
 end
 local ids = { live.d.id, live.m.id, live.t.id }

@@ -1,0 +1,297 @@
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+
+import pytest
+
+from router.errors import BudgetExhausted, Conflict, StoreUnavailable
+from router.store import Hold, Ledger, State, Store, Window
+from router.store.connection import Connection
+from router.store.ledger import LEASE_S
+from router.store.scripts import Ask
+
+DOLLAR = 10**9
+DIME = DOLLAR // 10
+
+
+@pytest.fixture
+async def ledger(connection: Connection) -> Ledger:
+    """A ledger whose clock stands at noon of 15 March 2026, with a tenant that has $5 a month."""
+    ledger = Ledger(connection, frozen_ms=at(2026, 3, 15, 12))
+    await ledger.open_account("acme", "g1")
+    await ledger.set_budget("acme", "main", 5 * DOLLAR, Window.MONTH)
+    return ledger
+
+
+def at(*moment: int) -> int:
+    return int(datetime(*moment, tzinfo=UTC).timestamp() * 1000)  # type: ignore[arg-type]
+
+
+async def test_a_reservation_is_held_until_it_is_settled_at_its_true_cost(ledger: Ledger) -> None:
+    hold = await ledger.reserve("acme", "h1", DIME)
+    during = await ledger.standing("acme")
+    ending = await ledger.settle(hold, 123_456_789)
+    after = await ledger.standing("acme")
+    assert (during.month.held_nano, during.purse.remaining_nano) == (DIME, 5 * DOLLAR - DIME)
+    assert (ending.outcome, ending.charged_nano) == ("settled", 123_456_789)
+    assert (after.month.spent_nano, after.month.held_nano) == (123_456_789, 0)
+    assert after.day.spent_nano == after.total.spent_nano == 123_456_789
+
+
+async def test_a_void_costs_nothing(ledger: Ledger) -> None:
+    hold = await ledger.reserve("acme", "h1", DIME)
+    assert (await ledger.void(hold)).outcome == "void"
+    assert (await ledger.standing("acme")).month.held_nano == 0
+
+
+async def test_a_settlement_counts_once_however_often_it_is_sent(ledger: Ledger) -> None:
+    hold = await ledger.reserve("acme", "h1", DIME)
+    await ledger.settle(hold, 7)
+    again = [await ledger.settle(hold, 9), await ledger.void(hold)]
+    assert [(ending.outcome, ending.charged_nano) for ending in again] == [("already", 7)] * 2
+    assert (await ledger.standing("acme")).total.spent_nano == 7
+
+
+async def test_a_reservation_counts_once_however_often_it_is_sent(ledger: Ledger) -> None:
+    first = await ledger.reserve("acme", "h1", DIME)
+    assert await ledger.reserve("acme", "h1", DIME) == first
+    assert (await ledger.standing("acme")).month.held_nano == DIME
+
+
+async def test_the_id_of_an_ended_hold_cannot_be_reserved_again(ledger: Ledger) -> None:
+    await ledger.settle(await ledger.reserve("acme", "h1", DIME), 7)
+    with pytest.raises(Conflict, match="new id"):
+        await ledger.reserve("acme", "h1", DIME)
+
+
+async def test_an_exhausted_budget_says_what_is_missing_and_when_it_renews(ledger: Ledger) -> None:
+    await ledger.reserve("acme", "h1", 4 * DOLLAR)
+    with pytest.raises(BudgetExhausted) as caught:
+        await ledger.reserve("acme", "h2", DOLLAR + 1)
+    error = caught.value
+    assert (error.needed_nano, error.remaining_nano) == (DOLLAR + 1, DOLLAR)
+    assert error.retry_after_s == (at(2026, 4, 1) - at(2026, 3, 15, 12)) / 1000
+    assert "'main' has $1.000000 of $5.000000" in error.message
+    assert "2026-04-01 00:00 UTC" in error.message
+
+
+async def test_a_total_budget_never_renews_and_says_so(ledger: Ledger) -> None:
+    await ledger.set_budget("acme", "trial", 1, Window.TOTAL)
+    with pytest.raises(BudgetExhausted, match="does not renew") as caught:
+        await ledger.reserve("acme", "h1", 2)
+    assert caught.value.retry_after_s is None
+
+
+async def test_the_last_nano_dollar_can_be_reserved_and_not_one_more(ledger: Ledger) -> None:
+    await ledger.reserve("acme", "h1", 5 * DOLLAR - 1)
+    await ledger.reserve("acme", "h2", 1)
+    with pytest.raises(BudgetExhausted):
+        await ledger.reserve("acme", "h3", 1)
+    await ledger.reserve("acme", "free", 0)
+
+
+async def test_several_budgets_are_reserved_together_or_not_at_all(ledger: Ledger) -> None:
+    await ledger.set_budget("acme", "daily", DOLLAR, Window.DAY)
+    await ledger.set_budget("acme", "one key", DIME, Window.MONTH, scope="key:k1")
+    with pytest.raises(BudgetExhausted, match="one key"):
+        await ledger.reserve("acme", "h1", DIME + 1, scopes=["key:k1"])
+    assert (await ledger.standing("acme", ["key:k1"])).month.held_nano == 0
+    await ledger.reserve("acme", "h2", DIME, scopes=["key:k1"])
+    await ledger.reserve("acme", "h3", 9 * DIME, scopes=["key:k2"])
+    with pytest.raises(BudgetExhausted, match="daily"):
+        await ledger.reserve("acme", "h4", 1, scopes=["key:k2"])
+    standing = await ledger.standing("acme", ["key:k1"])
+    assert {b.name: b.held_nano for b in standing.budgets} == {"main": DOLLAR, "daily": DOLLAR, "one key": DIME}
+    assert standing.tightest is not None
+    assert standing.tightest.remaining_nano == 0
+
+
+async def test_a_tenant_without_a_budget_is_metered_and_unlimited(connection: Connection) -> None:
+    ledger = Ledger(connection)
+    await ledger.open_account("free", "g1")
+    hold = await ledger.reserve("free", "h1", 10**15)
+    await ledger.settle(hold, 10**15)
+    standing = await ledger.standing("free")
+    assert standing.purse.remaining_nano is None
+    assert standing.total.spent_nano == 10**15
+
+
+async def test_a_budget_that_is_set_late_counts_what_was_spent_before(ledger: Ledger) -> None:
+    await ledger.settle(await ledger.reserve("acme", "h1", DOLLAR), DOLLAR)
+    assert await ledger.set_budget("acme", "daily", DOLLAR, Window.DAY)
+    assert not await ledger.set_budget("acme", "daily", DOLLAR, Window.DAY)
+    with pytest.raises(BudgetExhausted, match="daily"):
+        await ledger.reserve("acme", "h2", 1)
+    assert await ledger.remove_budget("acme", "daily")
+    await ledger.reserve("acme", "h3", 1)
+
+
+@pytest.mark.parametrize("amount", [-1, 2**53, 10**30])
+async def test_amounts_that_cannot_be_counted_exactly_are_refused(ledger: Ledger, amount: int) -> None:
+    with pytest.raises(ValueError, match="nano-dollars"):
+        await ledger.reserve("acme", "h1", amount)
+
+
+@pytest.mark.parametrize("amount", ["nan", "inf", "-1", "1.5", "1e17", "x", ""])
+async def test_the_scripts_themselves_refuse_what_is_no_amount(
+    ledger: Ledger, connection: Connection, amount: str
+) -> None:
+    hold = await ledger.reserve("acme", "h1", DIME)
+    good = ledger.settle_ask(hold, 77).command
+    bad = tuple(amount if word == 77 else word for word in good)
+    with pytest.raises(StoreUnavailable, match="BADAMOUNT"):
+        await connection.ask(Ask(bad, int))
+    assert (await ledger.standing("acme")).month.held_nano == DIME
+
+
+async def test_amounts_stay_exact_at_the_edge_of_what_doubles_can_hold(connection: Connection) -> None:
+    ledger = Ledger(connection)
+    await ledger.open_account("rich", "g1")
+    await ledger.set_budget("rich", "main", 2**53 - 1, Window.TOTAL)
+    hold = await ledger.reserve("rich", "h1", 2**53 - 2)
+    await ledger.settle(hold, 2**53 - 2)
+    assert (await ledger.standing("rich")).purse.remaining_nano == 1
+
+
+async def test_spend_belongs_to_the_window_of_its_reservation(ledger: Ledger) -> None:
+    ledger.frozen_ms = at(2026, 3, 31, 23, 59)
+    hold = await ledger.reserve("acme", "h1", DOLLAR)
+    ledger.frozen_ms = at(2026, 4, 1, 0, 1)
+    await ledger.renew(hold, if_dead_nano=0, lease_s=600)
+    april = await ledger.standing("acme")
+    await ledger.settle(hold, DOLLAR)
+    assert (april.month.held_nano, april.day.held_nano, april.total.held_nano) == (0, 0, DOLLAR)
+    assert (await ledger.standing("acme")).month.spent_nano == 0
+    ledger.frozen_ms = at(2026, 3, 31, 23, 59)
+    march = await ledger.standing("acme")
+    assert (march.month.spent_nano, march.month.held_nano, march.day.spent_nano) == (DOLLAR, 0, DOLLAR)
+
+
+@pytest.mark.parametrize(
+    ("now", "day", "month_start", "month_end"),
+    [
+        ((2024, 2, 29, 23, 59, 59), (2024, 2, 29), (2024, 2, 1), (2024, 3, 1)),
+        ((2026, 2, 28), (2026, 2, 28), (2026, 2, 1), (2026, 3, 1)),
+        ((2026, 3, 29, 1, 30), (2026, 3, 29), (2026, 3, 1), (2026, 4, 1)),  # Europe's clocks change
+        ((2026, 11, 1, 6, 30), (2026, 11, 1), (2026, 11, 1), (2026, 12, 1)),  # America's clocks change
+        ((2026, 12, 31, 23, 59, 59), (2026, 12, 31), (2026, 12, 1), (2027, 1, 1)),
+        ((2100, 2, 28, 12), (2100, 2, 28), (2100, 2, 1), (2100, 3, 1)),  # no leap year
+    ],
+)
+async def test_windows_are_those_of_the_utc_calendar(
+    ledger: Ledger,
+    now: tuple[int, ...],
+    day: tuple[int, ...],
+    month_start: tuple[int, ...],
+    month_end: tuple[int, ...],
+) -> None:
+    ledger.frozen_ms = at(*now)
+    await ledger.set_budget("acme", "daily", 1, Window.DAY)
+    budgets = {budget.name: budget for budget in (await ledger.standing("acme")).budgets}
+    assert budgets["daily"].starts_at * 1000 == at(*day)
+    assert budgets["daily"].ends_at == budgets["daily"].starts_at + 86_400
+    assert (budgets["main"].starts_at * 1000, (budgets["main"].ends_at or 0) * 1000) == (
+        at(*month_start),
+        at(*month_end),
+    )
+
+
+@pytest.mark.parametrize(
+    ("state", "renewed", "charged"),
+    [(State.OPEN, None, 0), (State.CALL, None, DIME), (State.STREAM, None, 0), (State.STREAM, 777, 777)],
+)
+async def test_the_reaper_charges_what_a_dead_holder_may_have_bought(
+    ledger: Ledger, state: State, renewed: int | None, charged: int
+) -> None:
+    hold = await ledger.reserve("acme", "h1", DIME)
+    assert await ledger.dispatched(hold, state)
+    if renewed is not None:
+        assert await ledger.renew(hold, if_dead_nano=renewed)
+    assert await ledger.reap("acme") == 0
+    ledger.frozen_ms = at(2026, 3, 15, 12) + int(LEASE_S * 1000)
+    assert await ledger.reap("acme") == 1
+    standing = await ledger.standing("acme")
+    assert (standing.month.spent_nano, standing.month.held_nano) == (charged, 0)
+    assert not await ledger.renew(hold, if_dead_nano=1)
+
+
+async def test_a_reservation_reaps_on_its_way(ledger: Ledger) -> None:
+    for number in range(5):
+        await ledger.reserve("acme", f"dead{number}", DOLLAR)
+    assert ledger.frozen_ms is not None
+    ledger.frozen_ms += int(LEASE_S * 1000)
+    await ledger.reserve("acme", "h1", 5 * DOLLAR)
+    assert (await ledger.standing("acme")).month.held_nano == 5 * DOLLAR
+
+
+async def test_a_renewed_lease_outlives_the_first(ledger: Ledger) -> None:
+    hold = await ledger.reserve("acme", "h1", DIME, state=State.STREAM)
+    assert ledger.frozen_ms is not None
+    for _ in range(3):
+        ledger.frozen_ms += int(LEASE_S * 900)
+        assert await ledger.renew(hold, if_dead_nano=1)
+    assert (await ledger.standing("acme")).month.held_nano == DIME
+
+
+@pytest.mark.parametrize("state", list(State))
+async def test_a_settlement_after_the_reaper_corrects_its_estimate(ledger: Ledger, state: State) -> None:
+    hold = await ledger.reserve("acme", "h1", DIME, state=state)
+    assert ledger.frozen_ms is not None
+    ledger.frozen_ms += int(LEASE_S * 1000)
+    await ledger.reap("acme")
+    ending = await ledger.settle(hold, 42)
+    assert (ending.outcome, ending.charged_nano) == ("late", 42)
+    assert (await ledger.settle(hold, 42)).outcome == "already"
+    assert (await ledger.standing("acme")).total.spent_nano == 42
+
+
+async def test_a_hold_that_the_store_has_lost_is_charged_when_it_is_settled(ledger: Ledger) -> None:
+    lost = Hold(
+        tenant="acme",
+        id="lost",
+        amount_nano=DIME,
+        windows="d:2026-03-15,m:2026-03,t",
+        scopes=(),
+        reserved_at_ms=at(2026, 3, 15, 11, 59),
+    )
+    assert (await ledger.void(lost)).outcome == "forgotten"
+    assert (await ledger.settle(lost, 42)).outcome == "late"
+    assert (await ledger.settle(lost, 42)).outcome == "already"
+    standing = await ledger.standing("acme")
+    assert (standing.month.spent_nano, standing.month.held_nano) == (42, 0)
+
+
+async def test_an_unknown_hold_that_is_older_than_its_tombstone_is_not_charged_again(ledger: Ledger) -> None:
+    old = Hold(tenant="acme", id="old", amount_nano=1, windows="t", scopes=(), reserved_at_ms=at(2026, 3, 15, 10, 59))
+    assert (await ledger.settle(old, 42)).outcome == "forgotten"
+    assert (await ledger.standing("acme")).total.spent_nano == 0
+
+
+async def test_books_that_are_missing_fail_closed(ledger: Ledger, connection: Connection) -> None:
+    with pytest.raises(StoreUnavailable, match="rung ledger rebuild"):
+        await ledger.reserve("nobody", "h1", 1)
+    await ledger.reserve("acme", "h1", 1)
+    await connection.ask(Ask(("DEL", "b:{acme}:w:m:2026-03"), int))
+    with pytest.raises(StoreUnavailable, match="m:2026-03 is missing"):
+        await ledger.reserve("acme", "h2", 1)
+
+
+async def test_of_a_thousand_parallel_dimes_five_dollars_admit_exactly_fifty(ledger: Ledger) -> None:
+    async def attempt(number: int) -> bool:
+        try:
+            await ledger.reserve("acme", f"h{number}", DIME)
+        except BudgetExhausted:
+            return False
+        return True
+
+    admitted = await asyncio.gather(*(attempt(number) for number in range(1000)))
+    assert sum(admitted) == 50
+
+
+async def test_the_clock_is_the_stores_own(store: Store) -> None:
+    await store.directory.create_tenant("acme")
+    hold = await store.ledger.reserve("acme", "h1", 1)
+    standing = await store.ledger.standing("acme")
+    assert 0 <= standing.now * 1000 - hold.reserved_at_ms < 60_000
+    assert abs(standing.now - datetime.now(UTC).timestamp()) < 60
