@@ -16,7 +16,7 @@ from router.billing import Bill, bill
 from router.dispatch import Dispatcher, Opened, Trail
 from router.errors import UpstreamError, UpstreamTimeout
 from router.ladder import Ladder
-from router.records import answered, failed
+from router.records import answered, failed, remembered
 from router.settings import Settings
 from router.settlement import Ending, Settler
 from router.store import Answer, Hold, Places, Receipt
@@ -27,7 +27,10 @@ from router.upstream.tally import Tally
 from router.upstream.types import Usage
 from router.wire.errors import as_sse
 from router.wire.reading import input_chars
-from router.wire.replay import Recorder, completion_with, worth_keeping
+from router.wire.replay import Recorder, chunks_of, completion_with, worth_keeping
+
+# Stands where a tier's name would, when no model was called.
+CACHED_TIER = "cache"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,11 +61,24 @@ class Answering:
         self._max_answer_bytes = settings.cache.max_answer_bytes
         self._answer_ttl_s = settings.cache.ttl_s
 
+    def from_cache(self, turn: Turn, answer: bytes) -> Reply | EventStream:
+        """An equal request's answer, at no cost."""
+        turn.cache = "hit"
+        turn.overhead_s = turn.elapsed_s()
+        completion = orjson.loads(answer)
+        model = str(completion.get("model", ""))
+        self._settler.note(turn.principal.tenant.id, _receipt(turn, remembered(turn, model)), _places_back(turn))
+        headers = reply_headers(turn, model=model, tier=CACHED_TIER, attempts=0, allowance=0, cost_nano=0)
+        if turn.wants_stream:
+            return EventStream(_replayed(turn, completion), headers)
+        if turn.extensions.explain:
+            answer = completion_with(answer, {"decision_id": turn.id, "cache": "hit"})
+        return Reply(body=answer, headers=headers)
+
     def give_back(self, turn: Turn) -> None:
         """Free the places that the limits gave to a request which makes no call."""
         if turn.rules:
-            places = Places(request_id=turn.id, rules=turn.rules, extra_tokens=-turn.demand.input_tokens)
-            self._settler.give_back(turn.principal.tenant.id, places)
+            self._settler.note(turn.principal.tenant.id, None, _places_back(turn))
 
     async def complete(self, turn: Turn, decision: Decision, hold: Hold) -> Reply:
         """The whole answer.
@@ -147,7 +163,7 @@ class Answering:
         return Ending(
             cost_nano=charge.cost_nano,
             estimated=charge.estimated,
-            receipt=Receipt(decision_id=turn.id, content=answered(turn, trail, charge, finish)),
+            receipt=_receipt(turn, answered(turn, trail, charge, finish)),
             answer=Answer(key=key, content=answer, ttl_s=self._answer_ttl_s) if key and answer else None,
             places=self._places(turn, charge.usage),
         )
@@ -168,7 +184,7 @@ class Answering:
         ending = Ending(
             cost_nano=cost,
             estimated=maybe_billed,
-            receipt=Receipt(decision_id=turn.id, content=failed(turn, first, error, cost)),
+            receipt=_receipt(turn, failed(turn, first, error, cost)),
             places=Places(request_id=turn.id, rules=turn.rules),
         )
         self._settler.end_soon(hold, ending)
@@ -215,3 +231,22 @@ class Answering:
                 self._metrics.tokens.labels(attempt.tier, kind).inc(tokens)
         if usage.reasoning:
             self._metrics.tokens.labels(attempt.tier, "reasoning").inc(usage.reasoning)
+
+
+def _receipt(turn: Turn, content: bytes) -> Receipt:
+    return Receipt(decision_id=turn.id, content=content)
+
+
+def _places_back(turn: Turn) -> Places:
+    return Places(request_id=turn.id, rules=turn.rules, extra_tokens=-turn.demand.input_tokens)
+
+
+async def _replayed(turn: Turn, completion: dict[str, Any]) -> AsyncGenerator[bytes]:
+    """A kept completion told as a stream."""
+    for chunk in chunks_of(completion):
+        yield frame(chunk)
+    if turn.wants_usage_event:
+        head = {name: completion.get(name) for name in ("id", "created", "model", "usage")}
+        extra = {"decision_id": turn.id, "cost_usd": 0, "cost_nano_usd": 0, "estimated": False, "cache": "hit"}
+        yield frame(orjson.dumps({**head, "object": "chat.completion.chunk", "choices": [], "rung": extra}))
+    yield DONE

@@ -17,8 +17,7 @@ from policies.errors import CatalogError
 from policies.types import Capability, Control, Model, Prices, Reasoning
 from router import starter
 from router.settings import ConfigError, ModelSettings, PriceSettings, ReasoningSettings, Settings
-from router.upstream import pricing
-from router.upstream.local_model import LocalEndpoint
+from router.upstream import local_model, pricing
 from router.upstream.types import UpstreamModel
 
 # Dollars per million tokens -> nano-dollars per million tokens.
@@ -52,7 +51,7 @@ def needs_local_model(settings: Settings, environ: Mapping[str, str]) -> bool:
 
 
 def build_ladder(
-    settings: Settings, environ: Mapping[str, str] = os.environ, *, local: LocalEndpoint | None = None
+    settings: Settings, environ: Mapping[str, str] = os.environ, *, local: local_model.Address | None = None
 ) -> Ladder:
     """The ladder of these settings.
 
@@ -80,14 +79,11 @@ def build_ladder(
 
 def _model(entry: ModelSettings, environ: Mapping[str, str]) -> Model:
     """One model of the catalogue: what the file says, over what LiteLLM's map knows."""
-    prices = _prices(entry.prices) if entry.prices is not None else None
-    if prices is None and entry.upstream.startswith(LOCAL_PREFIX):
-        prices = Prices(input=0, output=0)
-    ability = UNKNOWN_ABILITY if entry.ability is None else entry.ability
-    seeded = pricing.seed(entry.upstream, tier=entry.tier, ability=ability, id=entry.id, prices=prices)
+    seeded = _seed(entry)
     missing = _missing_key(entry, environ)
     return replace(
         seeded,
+        ability=seeded.ability if entry.ability is None else entry.ability,
         context_window=entry.context_window or seeded.context_window,
         max_output=entry.max_output or seeded.max_output,
         capabilities=_capabilities(entry, seeded),
@@ -98,6 +94,15 @@ def _model(entry: ModelSettings, environ: Mapping[str, str]) -> Model:
         available=missing is None,
         unavailable_because=missing or "",
     )
+
+
+def _seed(entry: ModelSettings) -> Model:
+    """What is known of the model beside its entry; the entry's prices win."""
+    prices = _prices(entry.prices) if entry.prices is not None else None
+    if entry.upstream.startswith(LOCAL_PREFIX):
+        bundled = local_model.catalogue_entry(entry.tier)
+        return replace(bundled, id=entry.id, prices=prices or bundled.prices)
+    return pricing.seed(entry.upstream, tier=entry.tier, ability=UNKNOWN_ABILITY, id=entry.id, prices=prices)
 
 
 def _prices(given: PriceSettings) -> Prices:
@@ -142,19 +147,12 @@ def _missing_key(entry: ModelSettings, environ: Mapping[str, str]) -> str | None
 
 
 def _target(
-    entry: ModelSettings, model: Model, environ: Mapping[str, str], local: LocalEndpoint | None
+    entry: ModelSettings, model: Model, environ: Mapping[str, str], local: local_model.Address | None
 ) -> UpstreamModel:
     extra, options = frozenset(entry.extra_fields), tuple(sorted(entry.options.items()))
     if entry.upstream.startswith(LOCAL_PREFIX):
-        # llama.cpp's server speaks OpenAI's format: it is called as any such server is.
-        return UpstreamModel(
-            name=f"openai/{entry.upstream.removeprefix(LOCAL_PREFIX)}",
-            api_base=local.base_url if local is not None else None,
-            api_key=SecretStr(local.api_key) if local is not None else None,
-            reasoning=model.reasoning,
-            max_output=model.max_output,
-            extra_params=extra,
-        )
+        nowhere = local_model.Address(url="http://127.0.0.1:1", api_key=SecretStr("not-started"))
+        return (local or nowhere).as_upstream()
     key = entry.api_key or SecretStr(environ.get(entry.api_key_env or "", "").strip())
     return UpstreamModel(
         name=entry.upstream,

@@ -53,6 +53,11 @@ def failed(turn: Turn, attempt: Attempt, error: BaseException, cost_nano: int) -
     return _record(turn, served, getattr(error, "code", type(error).__name__))
 
 
+def remembered(turn: Turn, model: str) -> bytes:
+    """The record of a request that was answered from the cache."""
+    return _record(turn, {"model": model, "tier": "cache", "attempts": 0, "cost_nano": 0, "cost_usd": usd(0)}, None)
+
+
 def _record(turn: Turn, served: dict[str, Any], error: str | None) -> bytes:
     record = {
         "id": turn.id,

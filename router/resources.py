@@ -9,10 +9,12 @@ import os
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
+from pydantic import SecretStr
+
 from router.ladder import needs_local_model
 from router.settings import ConfigError, Settings
 from router.store import Token, embedded
-from router.upstream.local_model import LocalEndpoint, LocalModel
+from router.upstream.local_model import Address, LocalModel
 
 _STORE_URL, _LOCAL_URL, _LOCAL_KEY, _DEMO_KEY = (
     "RUNG_INTERNAL_STORE_URL",
@@ -34,7 +36,7 @@ class Resources:
 
     store_url: str
     embedded: bool = False
-    local_model: LocalEndpoint | None = None
+    local_model: Address | None = None
     demo_key: str | None = field(default=None, repr=False)
     _stack: ExitStack = field(default_factory=ExitStack, repr=False)
 
@@ -46,8 +48,8 @@ class Resources:
         """As environment variables, for worker processes."""
         values = {
             _STORE_URL: self.store_url,
-            _LOCAL_URL: self.local_model.base_url if self.local_model else None,
-            _LOCAL_KEY: self.local_model.api_key if self.local_model else None,
+            _LOCAL_URL: self.local_model.url if self.local_model else None,
+            _LOCAL_KEY: self.local_model.api_key.get_secret_value() if self.local_model else None,
             _DEMO_KEY: self.demo_key,
         }
         return {name: value for name, value in values.items() if value is not None}
@@ -58,7 +60,7 @@ def inherited_resources(environ: dict[str, str]) -> Resources:
     url, key = environ.get(_LOCAL_URL), environ.get(_LOCAL_KEY)
     return Resources(
         store_url=environ[_STORE_URL],
-        local_model=LocalEndpoint(base_url=url, api_key=key) if url and key else None,
+        local_model=Address(url=url, api_key=SecretStr(key)) if url and key else None,
         demo_key=environ.get(_DEMO_KEY),
     )
 
@@ -67,20 +69,22 @@ def start_resources(settings: Settings) -> Resources:
     """Start what the settings ask for. Blocks for a second or two where the bundled model is among it.
 
     Raises:
-        StoreUnavailable, LocalModelError: what did not start and how to mend it.
+        StoreUnavailable, NotAvailable, UpstreamError: what did not start and how to mend it.
     """
     stack = ExitStack()
     try:
+        # The model takes a second or two to load: it is started first and waited for last.
+        local = stack.enter_context(LocalModel()) if needs_local_model(settings, os.environ) else None
         url = settings.store.url
         own = url is None
         if url is None:
             url = stack.enter_context(embedded.attach_or_start(settings.store.data_dir)).url
-        local = stack.enter_context(LocalModel()).endpoint if needs_local_model(settings, os.environ) else None
         demo = demo_key(settings) if own and not settings.tenants else None
+        address = local.wait() if local is not None else None
     except BaseException:
         stack.close()
         raise
-    return Resources(store_url=url, embedded=own, local_model=local, demo_key=demo, _stack=stack)
+    return Resources(store_url=url, embedded=own, local_model=address, demo_key=demo, _stack=stack)
 
 
 def demo_key(settings: Settings) -> str:

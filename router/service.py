@@ -6,10 +6,8 @@ limits, purse and cache look-up (one trip to the store) -> estimate -> decide ->
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
 from typing import Any
-
-import orjson
 
 from policies import errors as refusals
 from policies.decide import decide
@@ -22,9 +20,9 @@ from router.estimation import Estimator, forecast_of
 from router.ladder import Ladder
 from router.settings import Settings
 from router.store import Hold, Principal, State, Store, answer_key, rules
-from router.streaming import DONE, EventStream, frame
+from router.streaming import EventStream
 from router.telemetry import Metrics
-from router.turn import Turn, reply_headers
+from router.turn import Turn
 from router.wire.chat import check_chat, unknown_fields
 from router.wire.reading import (
     Headers,
@@ -35,9 +33,7 @@ from router.wire.reading import (
     query_of,
     wishes_of,
 )
-from router.wire.replay import chunks_of, completion_with
 
-CACHED_TIER = "cache"
 # Answers are shared inside a tenant, and never beyond.
 _CACHE_SCOPE = "tenant"
 
@@ -85,8 +81,7 @@ class Service:
         opening.verdict.require()
         turn.limits = opening.verdict.headers()
         if opening.answer is not None:
-            self._answering.give_back(turn)
-            return _from_cache(turn, opening.answer)
+            return self._answering.from_cache(turn, opening.answer)
         try:
             decision = await self._decide(turn, opening.standing.purse)
             hold = await self._reserve(turn, decision)
@@ -214,28 +209,3 @@ def as_reply(error: refusals.PolicyError) -> errors.RungError:
 def _readable_key(turn: Turn) -> str | None:
     """The key under which an answer may be looked up: none where the caller wants a fresh one."""
     return turn.answer_key if turn.extensions.cache == "use" else None
-
-
-def _from_cache(turn: Turn, answer: bytes) -> Reply | EventStream:
-    """An equal request's answer, at no cost."""
-    turn.cache = "hit"
-    turn.overhead_s = turn.elapsed_s()
-    completion = orjson.loads(answer)
-    headers = reply_headers(
-        turn, model=str(completion.get("model", "")), tier=CACHED_TIER, attempts=0, allowance=0, cost_nano=0
-    )
-    if turn.wants_stream:
-        return EventStream(_replayed(turn, completion), headers)
-    if turn.extensions.explain:
-        answer = completion_with(answer, {"decision_id": turn.id, "cache": "hit"})
-    return Reply(body=answer, headers=headers)
-
-
-async def _replayed(turn: Turn, completion: dict[str, Any]) -> AsyncGenerator[bytes]:
-    for chunk in chunks_of(completion):
-        yield frame(chunk)
-    if turn.wants_usage_event:
-        head = {name: completion.get(name) for name in ("id", "created", "model", "usage")}
-        extra = {"decision_id": turn.id, "cost_usd": 0, "cost_nano_usd": 0, "cache": "hit"}
-        yield frame(orjson.dumps({**head, "object": "chat.completion.chunk", "choices": [], "rung": extra}))
-    yield DONE

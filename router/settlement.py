@@ -67,9 +67,9 @@ class Settler:
         self._open.pop(hold.id, None)
         return self._spawn(self._settle(hold, ending))
 
-    def give_back(self, tenant: str, places: Places) -> None:
-        """Free the limits' places of a request that makes no call, in a task of its own."""
-        self._spawn(self._free(tenant, places))
+    def note(self, tenant: str, receipt: Receipt | None, places: Places) -> None:
+        """Record a request that made no call, and free its places in the limits, in a task of its own."""
+        self._spawn(self._note(tenant, receipt, places))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
@@ -77,9 +77,9 @@ class Settler:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def _free(self, tenant: str, places: Places) -> None:
-        with contextlib.suppress(StoreUnavailable):  # the places' lease frees them
-            await self._store.closing(tenant, places=places)
+    async def _note(self, tenant: str, receipt: Receipt | None, places: Places) -> None:
+        with contextlib.suppress(StoreUnavailable):  # no money is in it, and the places' lease frees them
+            await self._store.closing(tenant, receipt=receipt, places=places)
 
     async def _settle(self, hold: Hold, ending: Ending) -> None:
         settlement = Settlement(hold=hold, cost_nano=ending.cost_nano, estimated=ending.estimated)

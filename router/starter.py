@@ -15,14 +15,11 @@ from collections.abc import Mapping
 from router.settings import ModelSettings
 from router.upstream import discover
 from router.upstream.discover import Found, Provider
+from router.upstream.local_model import MODEL_ID
 
 log = logging.getLogger("rung.starter")
 
-LOCAL_UPSTREAM = "local/smollm2-135m-instruct"
-# MMLU-Pro with ten options is 10 % by chance, and a model of 135 million parameters is hardly above it.
-LOCAL_ABILITY = 0.12
-LOCAL_CONTEXT = 2048
-LOCAL_MAX_OUTPUT = 1024
+LOCAL_UPSTREAM = f"local/{MODEL_ID}"
 # A server on the same machine or network answers at once or not at all.
 PROBE_TIMEOUT_S = 2.0
 # MMLU-Pro's leaderboard by size of open models, rounded: (billions of parameters, ability).
@@ -41,15 +38,7 @@ def models(environ: Mapping[str, str]) -> list[ModelSettings]:
 def example() -> list[ModelSettings]:
     """The example ladder: the bundled model, and what would stand above it."""
     openai, anthropic = (_provider(name) for name in ("openai", "anthropic"))
-    local = ModelSettings(
-        id="smollm2-135m",
-        upstream=LOCAL_UPSTREAM,
-        tier="economy",
-        ability=LOCAL_ABILITY,
-        context_window=LOCAL_CONTEXT,
-        max_output=LOCAL_MAX_OUTPUT,
-        capabilities=["json_object"],
-    )
+    local = ModelSettings(id=MODEL_ID, upstream=LOCAL_UPSTREAM, tier="economy")
     return [local, _hosted(openai)[1], _hosted(anthropic)[2]]
 
 

@@ -29,6 +29,7 @@ from router.store import launcher
 
 READY_TIMEOUT_S = 30.0  # it starts in a tenth of a second; a large append-only file takes longer to read
 LOCK_TIMEOUT_S = 5.0  # a server whose parent was killed needs a moment to end
+ALIVE_TIMEOUT_S = 1.0  # one that still answers after so long is not about to end
 STOP_TIMEOUT_S = 10.0  # SHUTDOWN flushes the append-only file
 PROBE_TIMEOUT_S = 0.5  # one PING on a unix socket
 LONGEST_PATH = 100  # sockaddr_un holds 108 bytes on Linux and 104 on macOS
@@ -95,7 +96,7 @@ def start(data_dir: Path, *, lifeline: bool = sys.platform != "linux", binary: P
         AlreadyRunning: another process serves this directory.
         StoreUnavailable: the server does not start; the message holds the end of its log.
     """
-    folder = data_dir / "store"
+    folder = data_dir.resolve() / "store"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     path = socket_path(data_dir)
     lock = _lock(folder / "lock", path)
@@ -123,9 +124,12 @@ def start(data_dir: Path, *, lifeline: bool = sys.platform != "linux", binary: P
 
 def attach_or_start(data_dir: Path) -> EmbeddedServer:
     """The server of a data directory: the running one (whose `stop` then does nothing), or a new one."""
+    path = socket_path(data_dir)
+    if _answers(path):
+        return EmbeddedServer(f"unix://{path}", None)
     try:
         return start(data_dir)
-    except AlreadyRunning as running:
+    except AlreadyRunning as running:  # it was started this moment
         return EmbeddedServer(running.url, None)
 
 
@@ -168,13 +172,13 @@ def _command(binary: Path, folder: Path, path: Path, *, lifeline: bool) -> list[
 def _lock(file: Path, path: Path) -> int:
     """Take the data directory's lock, waiting for a server that is just ending."""
     handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    deadline = time.monotonic() + LOCK_TIMEOUT_S
+    began = time.monotonic()
     while True:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            alive = _answers(path)
-            if alive or time.monotonic() > deadline:
+            waited_s = time.monotonic() - began
+            if waited_s > LOCK_TIMEOUT_S or (waited_s > ALIVE_TIMEOUT_S and _answers(path)):
                 os.close(handle)
                 raise AlreadyRunning(
                     f"Another process runs the embedded store of {file.parent.parent}: stop it, or give this"

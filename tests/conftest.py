@@ -1,0 +1,41 @@
+"""What all tests share: no network but loopback, and a gateway in front of a fake upstream."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+# LiteLLM goes to the network on import without these.
+os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
+os.environ["LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS"] = "True"
+
+PROVIDER_VARIABLES = (
+    "OPENAI_API_KEY",
+    "OPENAI_BASE_URL",
+    "ANTHROPIC_API_KEY",
+    "GEMINI_API_KEY",
+    "OPENROUTER_API_KEY",
+    "OLLAMA_API_BASE",
+    "OLLAMA_HOST",
+    "HOSTED_VLLM_API_BASE",
+    "VLLM_API_BASE",
+    "REDIS_URL",
+    "RUNG_CONFIG",
+)
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A developer's own keys and settings neither help nor harm a test, and are never used by one."""
+    for name in list(os.environ):
+        if name in PROVIDER_VARIABLES or name.startswith("RUNG_"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def session_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder for the whole session."""
+    return iter([tmp_path_factory.mktemp("rung")])
