@@ -40,6 +40,7 @@ class MatrixFactorisation:
 
     name = "mf"
     learns = True
+    names_success = False
 
     def __init__(self, embed: Embed, *, seed: int = 0) -> None:
         self._embed = embed
@@ -53,7 +54,7 @@ class MatrixFactorisation:
     def judge(self, asked: Asked) -> Judgement:
         """Fit the factors for this pair, and score the prompts."""
         labels = labels_for(self._train, asked)
-        wins = (1.0 + labels[:, asked.strong] - labels[:, asked.weak]) / 2.0
+        wins = (1.0 + labels[:, -1] - labels[:, 0]) / 2.0
         known = np.isfinite(wins)
         factors = _fit(self._vectors[known], wins[known], np.random.default_rng(self._seed))
         return Judgement(gain=_logits(factors, self._embed(list(asked.prompts)).astype(np.float64)))

@@ -31,6 +31,7 @@ class Knn:
 
     name = "knn"
     learns = True
+    names_success = True
 
     def __init__(self, embed: Embed) -> None:
         self._embed = embed
@@ -46,7 +47,7 @@ class Knn:
         overall = known_means(labels, fallback=np.full(labels.shape[1], 0.5))
         vectors = self._embed(list(asked.prompts))
         blocks = [vectors[start : start + BLOCK] for start in range(0, len(vectors), BLOCK)]
-        return from_success(np.concatenate([self._means(block, labels, overall) for block in blocks]), asked)
+        return from_success(np.concatenate([self._means(block, labels, overall) for block in blocks]))
 
     def _means(
         self, vectors: Vectors, labels: NDArray[np.float64], overall: NDArray[np.float64]

@@ -38,14 +38,12 @@ class Curve:
     figures: dict[str, Interval]
 
 
-def complete(matrix: Matrix) -> Matrix:
-    """Queries that all models answered; models with the most gaps leave until enough queries remain."""
-    while len(matrix.models) > 2:
-        if matrix.complete.mean() >= COMPLETE:
-            break
+def models(matrix: Matrix) -> list[str]:
+    """The pool, worst first: models with the most gaps leave until enough queries were answered by all."""
+    while len(matrix.models) > 2 and matrix.complete.mean() < COMPLETE:
         worst = int(np.isfinite(matrix.score).mean(axis=0).argmin())
-        matrix = matrix.pick([m for i, m in enumerate(matrix.models) if i != worst])
-    return matrix.take(matrix.complete)
+        matrix = matrix.pick([model for i, model in enumerate(matrix.models) if i != worst])
+    return [matrix.models[int(i)] for i in np.argsort(matrix.means, kind="stable")]
 
 
 def best_single(matrix: Matrix) -> int:
@@ -62,9 +60,7 @@ def expected_costs(known: Matrix, prompts: NDArray[np.object_]) -> Floats:
     return np.stack([_line(known, column)(asked) for column in range(len(known.models))], axis=1)
 
 
-def curve(
-    success: Floats, expected: Floats, matrix: Matrix, *, resamples: int = 1000, seed: int = 0
-) -> Curve:
+def curve(success: Floats, expected: Floats, matrix: Matrix, *, resamples: int = 1000, seed: int = 0) -> Curve:
     """The curve of a router.
 
     Args:

@@ -28,17 +28,14 @@ class Asked:
     """What a router may see of n test queries and m models.
 
     Attributes:
-        prompts, categories: (n,). models: (m,) names.
+        prompts, categories: (n,). models: (m,) names, the weak one first, the strong one last.
         abilities: (m,) mean score of each model, as it would be published. It tells strong from weak.
-        weak, strong: columns of the two models that are routed between.
     """
 
     prompts: NDArray[np.object_]
     categories: NDArray[np.object_]
     models: tuple[str, ...]
     abilities: Floats
-    weak: int
-    strong: int
 
     def take(self, rows: NDArray[np.intp]) -> Asked:
         """The same models on these queries."""
@@ -47,8 +44,6 @@ class Asked:
             categories=self.categories[rows],
             models=self.models,
             abilities=self.abilities,
-            weak=self.weak,
-            strong=self.strong,
         )
 
 
@@ -78,6 +73,11 @@ class Router(Protocol):
         """Whether it can say nothing before `fit`."""
         ...
 
+    @property
+    def names_success(self) -> bool:
+        """Whether its judgements carry probabilities of success."""
+        ...
+
     def fit(self, train: Matrix) -> None:
         """Learn from results."""
         ...
@@ -96,6 +96,7 @@ class Fixed:
     """
 
     learns = False
+    names_success = False
 
     def __init__(self, name: str, score: Callable[[Sequence[str]], Sequence[float]]) -> None:
         self.name = name
@@ -114,6 +115,7 @@ class Category:
 
     name = "category"
     learns = True
+    names_success = True
 
     def fit(self, train: Matrix) -> None:
         """Keep the training results."""
@@ -127,7 +129,7 @@ class Category:
         for category in np.unique(asked.categories):
             here = asked.categories == category
             success[here] = known_means(labels[self._train.categories == category], fallback=overall)
-        return from_success(success, asked)
+        return from_success(success)
 
 
 def random_router() -> Fixed:
@@ -143,19 +145,18 @@ def length_router() -> Fixed:
 def plugged_routers() -> list[Fixed]:
     """Scorers (prompts -> scores) from the entry-point group `rung.baselines`, LiteLLM's among them."""
     return [
-        Fixed(point.name, point.load())
-        for point in sorted(entry_points(group=BASELINE_GROUP), key=lambda p: p.name)
+        Fixed(point.name, point.load()) for point in sorted(entry_points(group=BASELINE_GROUP), key=lambda p: p.name)
     ]
 
 
-def oracle(score: Floats, asked: Asked) -> Judgement:
+def oracle(score: Floats) -> Judgement:
     """The judgement of one who knows the results: (n, m) scores."""
-    return from_success(np.where(np.isfinite(score), score, 0.0), asked)
+    return from_success(score)
 
 
-def from_success(success: Floats, asked: Asked) -> Judgement:
-    """Route by the difference of two success probabilities."""
-    return Judgement(gain=success[:, asked.strong] - success[:, asked.weak], success=success)
+def from_success(success: Floats) -> Judgement:
+    """Route by the difference of the strong and the weak model's success."""
+    return Judgement(gain=success[:, -1] - success[:, 0], success=success)
 
 
 def known_means(labels: Floats, *, fallback: Floats) -> Floats:

@@ -1,13 +1,14 @@
 """The contest of two models: who sends the right queries to the strong one.
 
-1. `prepare` picks the pair and the queries that both answered, and lays out what is trained on and what is
-   judged.
-2. `run` lets one router judge every query, never one that it was trained on.
-3. `figures` turns its judgement into figures with intervals; all routers get the same resamples.
+1. `arrange` settles what is judged and what may be learnt from: overlap between the two is removed.
+2. `contest` picks the models and the queries that all of them answered.
+3. `run` lets one router judge every query, never one that it was trained on.
+4. `figures` turns its judgement into figures with intervals; all routers get the same resamples.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -23,116 +24,153 @@ from training.overlap import overlapping
 
 Mode = Literal["shipped", "transfer", "cv"]
 
-MIN_PAIRED = 20  # with fewer queries no figure means anything
+MIN_QUERIES = 20  # with fewer queries no figure means anything
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Split:
-    """What may be learnt from (None: nothing), and which test queries are then judged."""
+    """What may be learnt from (None: nothing), and the rows that are then judged."""
 
     train: Matrix | None
     rows: NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Contest:
-    """Test queries that both models answered, and the splits.
+class Setting:
+    """What is judged and what may be learnt from, over all models.
 
     Attributes:
-        matrix: n queries x all models of the file. asked: what routers may see of them.
+        matrix: the test results. splits: in mode `cv` one per fold, else one.
         removed: queries taken out because training and test shared them; removed_from: of which side.
+    """
+
+    mode: Mode
+    matrix: Matrix
+    splits: tuple[Split, ...]
+    removed: int = 0
+    removed_from: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contest:
+    """Test queries that all chosen models answered.
+
+    Attributes:
+        matrix: n queries x the chosen models, weak first, strong last.
+        asked: what routers may see of them. splits: their `rows` index `matrix`.
     """
 
     mode: Mode
     matrix: Matrix
     asked: Asked
     splits: tuple[Split, ...]
-    removed: int = 0
-    removed_from: str = ""
 
     @property
     def weak(self) -> str:
         """Name of the weak model."""
-        return self.asked.models[self.asked.weak]
+        return self.matrix.models[0]
 
     @property
     def strong(self) -> str:
         """Name of the strong model."""
-        return self.asked.models[self.asked.strong]
+        return self.matrix.models[-1]
 
     @property
     def gain(self) -> Floats:
         """(n,) strong's score - weak's score."""
-        return self.matrix.score[:, self.asked.strong] - self.matrix.score[:, self.asked.weak]
+        return self.matrix.score[:, -1] - self.matrix.score[:, 0]
 
 
-def prepare(
+def arrange(
     matrix: Matrix,
     mode: Mode,
     *,
     train: Matrix | None = None,
-    strong: str | None = None,
-    weak: str | None = None,
     labels: int | None = None,
     k: int = 5,
     seed: int = 0,
-) -> Contest:
-    """Lay the contest out.
+) -> Setting:
+    """Settle training and test.
 
     Args:
         matrix: the test results.
-        mode: `cv` trains on the other folds, `transfer` on `train`; `shipped` lets only the baselines learn
-            from `train`.
-        train: results of other files. Questions that it shares with the test leave `train`, or in mode
-            `shipped`, where the classifier can't unlearn them, the test.
-        strong: a model's name; by default the one with the highest mean score.
-        weak: likewise the lowest.
+        mode: `cv` trains on the other folds, `transfer` on `train`; `shipped` lets only baselines learn, from `train`.
+        train: results of other files. Questions shared with the test leave it; in mode `shipped`, where the
+            classifier cannot unlearn them, they leave the test.
         labels: in mode `cv`, learn from this many questions only.
         k: folds of `cv`.
         seed: of folds and label draws.
 
     Raises:
-        DataError: the pair is not there, answered hardly anything in common, or nothing remains to train on.
+        DataError: the mode and the data do not go together, or overlap leaves nothing.
     """
-    if mode == "transfer" and train is None:
-        raise DataError("the mode transfer needs results to train on: add --train FILE")
-    weak, strong = _pair(matrix, weak, strong)
-    pair = matrix.pick([weak, strong])
-    matrix = matrix.take(pair.complete)
-    removed, removed_from = 0, ""
-    if train is not None and mode == "shipped":
+    if mode == "cv":
+        if train is not None:
+            raise DataError("the mode cv learns from the other folds; --train is for transfer and shipped")
+        return Setting(mode=mode, matrix=matrix, splits=_cross(matrix, labels=labels, k=k, seed=seed))
+    if labels is not None:
+        raise DataError("--labels limits what the mode cv learns from; it means nothing elsewhere")
+    if train is None:
+        if mode == "transfer":
+            raise DataError("the mode transfer needs results to train on: add --train FILE")
+        return Setting(mode=mode, matrix=matrix, splits=(_whole(matrix, None),))
+    if mode == "shipped":
         shared = overlapping(matrix.prompts.tolist(), train.prompts.tolist())
-        matrix, removed, removed_from = matrix.take(~shared), int(shared.sum()), "test"
-    elif train is not None:
+        matrix, side = matrix.take(~shared), "test"
+    else:
         shared = overlapping(train.prompts.tolist(), matrix.prompts.tolist())
-        train, removed, removed_from = train.take(~shared), int(shared.sum()), "training"
-        if not len(train):
-            raise DataError("every training question stands in the test data too; train on other files")
-    if len(matrix) < MIN_PAIRED:
-        raise DataError(
-            f"only {len(matrix)} test queries were answered by both {weak} and {strong}; choose another pair"
-        )
-    whole = Split(train=train, rows=np.arange(len(matrix)))
-    return Contest(
-        mode=mode,
-        matrix=matrix,
-        asked=asked_of(matrix, weak, strong),
-        splits=_cross(matrix, labels=labels, k=k, seed=seed) if mode == "cv" else (whole,),
-        removed=removed,
-        removed_from=removed_from,
+        train, side = train.take(~shared), "training"
+    if not len(matrix) or not len(train):
+        raise DataError("every question stands both in --data and in --train; train on other files")
+    return Setting(
+        mode=mode, matrix=matrix, splits=(_whole(matrix, train),), removed=int(shared.sum()), removed_from=side
     )
 
 
-def run(router: Router, contest: Contest) -> Judgement | None:
+def pair(matrix: Matrix, *, weak: str | None = None, strong: str | None = None) -> tuple[str, str]:
+    """(weak, strong): the named models, else those of lowest and highest mean score.
+
+    Raises:
+        DataError: there are no two models, or a named one is not there.
+    """
+    if len(matrix.models) < 2:
+        raise DataError(f"routing needs two models, the data has only {', '.join(matrix.models)}")
+    matrix.pick([name for name in (weak, strong) if name is not None])  # names the absent ones
+    order = np.argsort(matrix.means, kind="stable")
+    weak = weak or next(matrix.models[i] for i in order if matrix.models[i] != strong)
+    strong = strong or next(matrix.models[i] for i in order[::-1] if matrix.models[i] != weak)
+    if weak == strong:
+        raise DataError(f"{weak} is both the weak and the strong model; name two")
+    return weak, strong
+
+
+def contest(setting: Setting, models: Sequence[str]) -> Contest:
+    """Narrow the test to these models, weak first and strong last, and to queries that all of them answered.
+
+    Raises:
+        DataError: too few such queries.
+    """
+    chosen = setting.matrix.pick(models)
+    kept = chosen.complete
+    if kept.sum() < MIN_QUERIES:
+        raise DataError(f"only {kept.sum()} test queries were answered by all of {', '.join(models)}; choose others")
+    position = np.cumsum(kept) - 1
+    matrix = chosen.take(kept)
+    asked = Asked(prompts=matrix.prompts, categories=matrix.categories, models=matrix.models, abilities=matrix.means)
+    splits = tuple(Split(train=s.train, rows=position[s.rows[kept[s.rows]]]) for s in setting.splits)
+    return Contest(mode=setting.mode, matrix=matrix, asked=asked, splits=splits)
+
+
+def run(router: Router, held: Contest) -> Judgement | None:
     """Judge every query; None where the router would have to learn, and there is nothing to learn from."""
     parts: list[Judgement] = []
-    for split in contest.splits:
+    for split in held.splits:
         if router.learns:
             if split.train is None:
                 return None
             router.fit(split.train)
-        parts.append(router.judge(_known_abilities(contest.asked, split.train).take(split.rows)))
-    rows = np.concatenate([split.rows for split in contest.splits])
+        parts.append(router.judge(_known_abilities(held.asked, split.train).take(split.rows)))
+    rows = np.concatenate([split.rows for split in held.splits])
     back = np.argsort(rows)
     success = [part.success for part in parts if part.success is not None]
     return Judgement(
@@ -141,16 +179,12 @@ def run(router: Router, contest: Contest) -> Judgement | None:
     )
 
 
-def figures(
-    judgement: Judgement, contest: Contest, *, resamples: int = 1000, seed: int = 0
-) -> dict[str, Interval]:
+def figures(judgement: Judgement, held: Contest, *, resamples: int = 1000, seed: int = 0) -> dict[str, Interval]:
     """The figures of one router with intervals; the names are those of the JSON, CPT and cost in percent."""
-    pair = [contest.asked.weak, contest.asked.strong]
-    gain, truth = contest.gain, contest.matrix.score[:, pair]
-    extra = contest.matrix.usd[:, pair[1]] - contest.matrix.usd[:, pair[0]]
-    base = contest.matrix.usd[:, pair[0]]
-    ranked, best = metrics.ranking(judgement.gain), metrics.ranking(oracle(truth, _two(contest.asked)).gain)
-    success = None if judgement.success is None else judgement.success[:, pair]
+    gain, truth = held.gain, held.matrix.score
+    base = held.matrix.usd[:, 0]
+    extra = held.matrix.usd[:, -1] - base
+    ranked, best = metrics.ranking(judgement.gain), metrics.ranking(oracle(truth).gain)
 
     def compute(weights: Floats) -> Figures:
         gap = metrics.gap_curve(ranked, gain, weights)
@@ -162,10 +196,10 @@ def figures(
             "cpt80": 100.0 * cpt80,
             "cost80": 100.0 * metrics.relative_cost(ranked, base, extra, weights, cpt80),
             "oracle_share": (area - 0.5) / (best_area - 0.5),
-            **success_figures(success, -judgement.gain, truth, weights),
+            **success_figures(judgement.success, -judgement.gain, truth, weights),
         }
 
-    return bootstrap(compute, contest.matrix.questions, count=resamples, seed=seed)
+    return bootstrap(compute, held.matrix.questions, count=resamples, seed=seed)
 
 
 def success_figures(success: Floats | None, fallback: Floats, truth: Floats, weights: Floats) -> Figures:
@@ -186,31 +220,6 @@ def success_figures(success: Floats | None, fallback: Floats, truth: Floats, wei
     }
 
 
-def asked_of(matrix: Matrix, weak: str, strong: str) -> Asked:
-    """What routers may see of a matrix."""
-    return Asked(
-        prompts=matrix.prompts,
-        categories=matrix.categories,
-        models=matrix.models,
-        abilities=matrix.means,
-        weak=matrix.models.index(weak),
-        strong=matrix.models.index(strong),
-    )
-
-
-def _pair(matrix: Matrix, weak: str | None, strong: str | None) -> tuple[str, str]:
-    """The named pair, else the models of lowest and highest mean score."""
-    if len(matrix.models) < 2:
-        raise DataError(f"routing needs two models, the data has only {', '.join(matrix.models)}")
-    matrix.pick([name for name in (weak, strong) if name is not None])  # names the absent ones
-    order = np.argsort(matrix.means, kind="stable")
-    weak = weak or next(matrix.models[i] for i in order if matrix.models[i] != strong)
-    strong = strong or next(matrix.models[i] for i in order[::-1] if matrix.models[i] != weak)
-    if weak == strong:
-        raise DataError(f"{weak} is both the weak and the strong model; name two")
-    return weak, strong
-
-
 def _cross(matrix: Matrix, *, labels: int | None, k: int, seed: int) -> tuple[Split, ...]:
     """Folds by question, each trained on the others, or on `labels` questions of them."""
     fold = folds(matrix.questions, k, seed=seed)
@@ -223,13 +232,12 @@ def _cross(matrix: Matrix, *, labels: int | None, k: int, seed: int) -> tuple[Sp
     return tuple(splits)
 
 
+def _whole(matrix: Matrix, train: Matrix | None) -> Split:
+    return Split(train=train, rows=np.arange(len(matrix)))
+
+
 def _known_abilities(asked: Asked, train: Matrix | None) -> Asked:
     """Abilities by the training results where the same models stand there, not by the test's own."""
     if train is None or not set(asked.models) <= set(train.models):
         return asked
     return replace(asked, abilities=train.pick(asked.models).means)
-
-
-def _two(asked: Asked) -> Asked:
-    """The same question about a matrix of just the pair, weak first."""
-    return replace(asked, models=(asked.models[asked.weak], asked.models[asked.strong]), weak=0, strong=1)

@@ -1,72 +1,78 @@
-"""The classifier in the contest: as it ships, or fitted afresh on what the mode allows."""
+"""The classifier in the contest: as it ships, or its recipe fitted afresh on what the mode allows."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
-from classifier.types import Classifier, Estimate, Query
-from training.abilities import abilities
-from training.benchmarks.metrics import Floats
-from training.benchmarks.routers import Asked, Judgement, from_success
+from training.benchmarks.routers import Asked, Judgement
 from training.data import Matrix
 
-Fit = Callable[[Matrix], Classifier]
+
+class SuccessModel(Protocol):
+    """What `training.fit` offers: success and gain of models by name, unseen ones placed by their mean score."""
+
+    def success(
+        self, prompts: Sequence[str], models: Sequence[str], means: Mapping[str, float]
+    ) -> NDArray[np.floating[Any]]:
+        """(n, m) probability of a right answer."""
+        ...
+
+    def gain(
+        self, prompts: Sequence[str], strong: str, weak: str, means: Mapping[str, float]
+    ) -> NDArray[np.floating[Any]]:
+        """(n,) what the strong model adds."""
+        ...
 
 
-class Shipped:
-    """A finished classifier. Of the test file it is told which models there are and how good each is on the whole.
+class Rung:
+    """The classifier under test.
 
-    A model with a head of its own is judged by that, any other by its ability: the published one, else the one that
-    its mean score in the file implies (`training.abilities`). No label of a single question is used.
-    """
-
-    name = "rung"
-    learns = False
-
-    def __init__(self, classifier: Classifier) -> None:
-        self.classifier = classifier
-
-    def fit(self, train: Matrix) -> None:
-        """It has been fitted already."""
-
-    def judge(self, asked: Asked) -> Judgement:
-        """Route by the difference of the two models' success."""
-        return from_success(success_of(self.classifier, asked), asked)
-
-
-class Fitted:
-    """The classifier's recipe, fitted to whatever it is given.
+    Of the test data it is told the models' names and mean scores, no result of any single question.
 
     Args:
-        fit: results -> classifier.
+        model: a finished one; or
+        fit: results -> model, when something may be learnt.
     """
 
     name = "rung"
-    learns = True
+    names_success = True
 
-    def __init__(self, fit: Fit) -> None:
+    def __init__(
+        self, *, model: SuccessModel | None = None, fit: Callable[[Matrix], SuccessModel] | None = None
+    ) -> None:
+        self.learns = fit is not None
+        self._model = model
         self._fit = fit
 
     def fit(self, train: Matrix) -> None:
-        """Train a classifier on these results and nothing else."""
-        self._classifier = self._fit(train)
+        """Train on these results and nothing else; a finished model stays as it is."""
+        if self._fit is not None:
+            self._model = self._fit(train)
 
     def judge(self, asked: Asked) -> Judgement:
-        """Route by the difference of the two models' success."""
-        return from_success(success_of(self._classifier, asked), asked)
+        """Gain and success by the model's own lights."""
+        if self._model is None:
+            raise RuntimeError("fit comes before judge")
+        prompts, means = list(asked.prompts), dict(zip(asked.models, map(float, asked.abilities), strict=True))
+        gain = self._model.gain(prompts, asked.models[-1], asked.models[0], means)
+        success = self._model.success(prompts, asked.models[::-1], means)[:, ::-1]
+        return Judgement(gain=np.asarray(gain, np.float64), success=np.asarray(success, np.float64))
 
 
-def success_of(classifier: Classifier, asked: Asked) -> Floats:
-    """(n, m) probability of a right answer per query and model."""
-    placed = abilities(asked.models, list(asked.abilities))
-    estimates = [classifier.estimate(Query(text=prompt)) for prompt in asked.prompts]
-    return np.array([_row(estimate, asked.models, placed) for estimate in estimates])
+def as_shipped() -> Rung:
+    """The classifier that ships; it learns nothing."""
+    from training.fit import ShippedModel
+
+    return Rung(model=ShippedModel())
 
 
-def _row(estimate: Estimate, models: tuple[str, ...], placed: Floats) -> list[float]:
-    return [
-        estimate.heads[model] if model in estimate.heads else estimate.success_at(float(ability))
-        for model, ability in zip(models, placed, strict=True)
-    ]
+def refitted() -> Rung:
+    """The recipe without the artefact's knowledge: only the unsupervised encoder is shared with it."""
+    from training.fit import RoutingModel
+
+    model = RoutingModel()
+    return Rung(fit=lambda train: RoutingModel(model.inputs).fit(train))
