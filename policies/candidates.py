@@ -64,6 +64,12 @@ def rejection(model: Model, demand: Demand, wishes: Wishes) -> str:
             f"its context window holds {model.context_window:,} tokens and the prompt has up to "
             f"{demand.input_tokens:,}; shorten the prompt"
         )
+    missing_tags = wishes.require_tags - model.tags
+    if missing_tags:
+        tags = ", ".join(sorted(missing_tags))
+        return f"does not carry the tag {tags}, which the policy requires; tag it or lift the rule"
+    if model.tier in wishes.barred_tiers:
+        return f"its share of the {model.tier} tier is used up for now; raise the cap on the share or wait"
     if not permitted(model.id, wishes):
         return "the allow and deny lists exclude it; ask for it to be allowed"
     return ""

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import cast
 
 from policies.candidates import allowances
-from policies.cost import dearest_input, dearest_output
+from policies.cost import dearest_input, dearest_output, prices_at
 from policies.errors import CatalogError, NoPrice, UnknownModel
 from policies.types import Control, Model, Prices
 
@@ -23,20 +23,30 @@ class Entry:
     """One model with what every decision needs of it, worked out once.
 
     Attributes:
-        steps: its allowances, each with its index into `Catalog.allowances`, rising.
+        prices: in force; `price_worst_*` are the dearest that such a token may be billed at.
+        steps: its allowances, rising.
         provider: who runs it, the part of LiteLLM's name before the slash.
-        price_*: nano-dollars per million tokens; `price_worst_*` the dearest that such a token may be billed
-            at.
+        takes_tokens: whether any number of thinking tokens may be granted.
+        variants: the same model at other prices, by the identity of the rule's prices.
     """
 
     model: Model
-    steps: tuple[tuple[int, int], ...]
+    prices: Prices
+    steps: tuple[int, ...]
+    provider: str
+    takes_tokens: bool
     price_input: int
     price_output: int
     price_reasoning: int
+    price_cached: int
     price_worst_input: int
     price_worst_output: int
-    provider: str
+    variants: Mapping[int, Entry]
+
+    def at(self, input_tokens: int, now_s: float | None) -> Entry:
+        """The entry with the prices in force for a prompt of this length at this time."""
+        prices = prices_at(self.model, input_tokens=input_tokens, now_s=now_s)
+        return self if prices is self.prices else self.variants[id(prices)]
 
 
 class Catalog:
@@ -62,8 +72,7 @@ class Catalog:
             twice = sorted({name for name in names if names.count(name) > 1})
             raise CatalogError(f"Model names must differ; given more than once: {', '.join(twice)}.")
         self.tiers = tuple(dict.fromkeys(m.tier for m in self.models))
-        self.allowances = tuple(sorted({a for m in self.models for a in allowances(m.reasoning)}))
-        self.entries = tuple(_entry(m, self.allowances) for m in self.models)
+        self.entries = tuple(_entry(m) for m in self.models)
         self.version = _version(self.models)
         self.all_available = all(m.available for m in self.models)
 
@@ -100,22 +109,31 @@ class Catalog:
         return tuple(m for m in self.models if m.tier == name)
 
 
-def _entry(model: Model, all_allowances: tuple[int, ...]) -> Entry:
-    prices = model.prices
+def _entry(model: Model) -> Entry:
+    variants = {id(rule.prices): _priced(model, rule.prices, {}) for rule in model.price_rules}
+    return _priced(model, model.prices, variants)
+
+
+def _priced(model: Model, prices: Prices, variants: Mapping[int, Entry]) -> Entry:
     return Entry(
-        model,
-        tuple((a, all_allowances.index(a)) for a in allowances(model.reasoning)),
-        prices.input,
-        prices.output,
-        prices.output if prices.reasoning is None else prices.reasoning,
-        dearest_input(prices),
-        dearest_output(prices),
-        model.upstream.partition("/")[0],
+        model=model,
+        prices=prices,
+        steps=allowances(model.reasoning),
+        provider=model.upstream.partition("/")[0],
+        takes_tokens=model.reasoning.control is Control.TOKENS,
+        price_input=prices.input,
+        price_output=prices.output,
+        price_reasoning=prices.output if prices.reasoning is None else prices.reasoning,
+        price_cached=prices.input if prices.cache_read is None else prices.cache_read,
+        price_worst_input=dearest_input(prices),
+        price_worst_output=dearest_output(prices),
+        variants=variants,
     )
 
 
 def _check(model: Model) -> None:
-    _check_prices(model)
+    for prices in (model.prices, *(rule.prices for rule in model.price_rules)):
+        _check_prices(model, prices)
     if not 0.0 <= model.ability <= 1.0:
         raise CatalogError(f"Model {model.id!r}: ability must lie in 0..1, not {model.ability}.")
     if model.context_window < 1 or model.max_output < 1:
@@ -125,8 +143,8 @@ def _check(model: Model) -> None:
     _check_reasoning(model)
 
 
-def _check_prices(model: Model) -> None:
-    given = cast("Prices | None", model.prices)  # a configuration file may well leave it out
+def _check_prices(model: Model, prices: Prices) -> None:
+    given = cast("Prices | None", prices)  # a configuration file may well leave it out
     if given is None:
         raise NoPrice(model.id)
     for name, price in asdict(given).items():
@@ -152,12 +170,5 @@ def _check_reasoning(model: Model) -> None:
 
 def _version(models: tuple[Model, ...]) -> str:
     """Hash of what the models are; not of whether they can be called at the moment."""
-    content = [_content(m) for m in models]
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
-
-
-def _content(model: Model) -> dict[str, object]:
-    plain = asdict(model)
-    for transient in ("available", "unavailable_because"):
-        del plain[transient]
-    return {k: sorted(v) if isinstance(v, frozenset) else v for k, v in plain.items()}  # type: ignore[misc]
+    content = [asdict(m) | {"available": True, "unavailable_because": ""} for m in models]
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=sorted).encode()).hexdigest()[:12]

@@ -7,10 +7,11 @@ summed exactly and rounded half up once, at the very end.
 
 from __future__ import annotations
 
-from policies.types import NANO_PER_USD, Prices
+from policies.types import NANO_PER_USD, Model, PriceRule, Prices
 
 PER_PRICE = 1_000_000  # prices are per million tokens
 _HALF = PER_PRICE // 2
+_EPOCH_WEEKDAY = 3  # 1 January 1970 was a Thursday
 
 
 def cost_nano(
@@ -71,6 +72,35 @@ def worst_nano(prices: Prices, *, input_tokens: int, max_tokens: int, choices: i
     so the whole of it counts at the dearer of the two prices. Rounded up: a hold must not be short by a half.
     """
     return -(-(input_tokens * dearest_input(prices) + choices * max_tokens * dearest_output(prices)) // PER_PRICE)
+
+
+def prices_at(model: Model, *, input_tokens: int, now_s: float | None = None) -> Prices:
+    """The prices in force for a prompt of this length at this time.
+
+    Args:
+        model: whose prices.
+        input_tokens: length of the prompt. Where a longer prompt has other prices, they hold for all of it.
+        now_s: seconds since the epoch; None leaves out the rules that depend on the time.
+    """
+    for rule in model.price_rules:
+        if input_tokens >= rule.from_input_tokens and _in_force(rule, now_s):
+            return rule.prices
+    return model.prices
+
+
+def _in_force(rule: PriceRule, now_s: float | None) -> bool:
+    if rule.hours_utc is None and rule.weekdays is None:
+        return True
+    if now_s is None:
+        return False
+    day, second = divmod(int(now_s), 86_400)
+    if rule.weekdays is not None and (day + _EPOCH_WEEKDAY) % 7 not in rule.weekdays:
+        return False
+    if rule.hours_utc is None:
+        return True
+    first, last = rule.hours_utc
+    hour = second // 3600
+    return first <= hour < last if first <= last else hour >= first or hour < last
 
 
 def dearest_input(prices: Prices) -> int:

@@ -1,9 +1,7 @@
 """The decision: from difficulty, money and wishes to a plan. Pure; the same inputs give the same decision.
 
-Phases: the models that may be considered; their rungs, priced; floors; the choice over the whole ladder and
-    over what can
-be called now; the plan of attempts with the money to hold; one sentence each for why, why not cheaper, why
-not better.
+Phases: the models that may be considered; their rungs, priced; floors; the choice over the whole ladder and over what
+can be called now; exploration; the plan of attempts with the money to hold.
 """
 
 from __future__ import annotations
@@ -18,6 +16,7 @@ from policies.catalog import Catalog, Entry
 from policies.choice import Taste, choose
 from policies.errors import ModelDenied, NoCandidate, NotReachable, TooLong, Unaffordable
 from policies.explain import Board, Ladder, Sentences, candidate, notes
+from policies.exploration import explore
 from policies.plan import attempt, fallbacks
 from policies.policy import DEFAULT, Policy
 from policies.rungs import Rung, latency_s, price_rungs
@@ -37,6 +36,8 @@ def decide(
     purse: Purse,
     policy: Policy = DEFAULT,
     down: Mapping[str, str] = NONE_DOWN,
+    exploration_draw: float | None = None,
+    now_s: float | None = None,
 ) -> Decision:
     """Choose a rung and plan the attempts.
 
@@ -48,15 +49,15 @@ def decide(
         purse: the tenant's money now.
         policy: the operator's knobs.
         down: models that cannot be called at the moment (an open breaker), each with the reason.
+        exploration_draw: uniform in [0, 1), drawn by the caller; None explores nothing.
+        now_s: seconds since the epoch, for prices that depend on the hour.
 
     Raises:
         UnknownModel, ModelDenied: the named model. NoCandidate (TooLong): the constraints reject every rung.
         NotReachable: no admissible model can be called now. Unaffordable: the money left covers none.
     """
     entries = catalog.entries if demand.model is None else (_named(catalog, demand.model, wishes),)
-    rungs, rejected = price_rungs(
-        entries, catalog.allowances, demand=demand, forecast=forecast, wishes=wishes, policy=policy
-    )
+    rungs, rejected = price_rungs(entries, demand=demand, forecast=forecast, wishes=wishes, policy=policy, now_s=now_s)
     board = Board(
         catalog=catalog,
         demand=demand,
@@ -75,7 +76,7 @@ def decide(
         thinking=_least(demand.reasoning_ceiling, wishes.max_reasoning_tokens),
         money=_least(purse.remaining_nano, wishes.max_cost_nano),
     )
-    return _decision(board, _choosable(board))
+    return _decision(board, _choosable(board), exploration_draw)
 
 
 def _named(catalog: Catalog, model: str, wishes: Wishes) -> Entry:
@@ -108,7 +109,7 @@ def _above_floors(rungs: list[Rung], wishes: Wishes) -> list[Rung]:
     return rungs
 
 
-def _decision(board: Board, rungs: list[Rung]) -> Decision:
+def _decision(board: Board, rungs: list[Rung], draw: float | None) -> Decision:
     """The choice over `rungs`, twice: as if every model could be called, and over those that can."""
     taste, demand = board.taste, board.demand
     reachable = rungs if board.all_callable else [r for r in rungs if board.can_call(r)]
@@ -122,23 +123,27 @@ def _decision(board: Board, rungs: list[Rung]) -> Decision:
     preferred = chosen
     if reachable is not rungs:
         preferred = cast("Rung", choose(rungs, MONEY, money, taste)[0])
-    others = () if demand.model else fallbacks(chosen, affordable, taste, board.policy.max_attempts - 1)
-    calls = [attempt(r, demand, board.forecast, board.policy, board.money) for r in (chosen, preferred, *others)]
+    taken, propensity = explore(
+        chosen, affordable, draw=draw, share=board.wishes.explore, extra_nano=board.policy.explore_extra_nano
+    )
+    others = () if demand.model else fallbacks(taken, affordable, taste, board.policy.max_attempts - 1)
+    calls = [attempt(r, demand, board.forecast, board.policy, board.money) for r in (taken, preferred, *others)]
     plan = (calls[0], *calls[2:])
     return Decision(
         preferred=candidate(preferred, calls[1], available=board.can_call(preferred)),
-        chosen=candidate(chosen, calls[0], available=True),
+        chosen=candidate(taken, calls[0], available=True),
         plan=plan,
         candidates=Ladder(board),
         hold_nano=max(a.worst_cost_nano for a in plan),
-        words=Sentences(board, chosen),
+        words=Sentences(board, taken),
+        propensity=propensity,
         policy_version=board.policy.version,
         catalog_version=board.catalog.version,
         forecast=board.forecast,
         wishes=board.wishes,
         purse=board.purse,
-        unavailable_because="" if preferred is chosen else board.why_down(preferred),
-        notes=notes(board, chosen),
+        unavailable_because="" if preferred is taken else board.why_down(preferred),
+        notes=notes(board, taken),
     )
 
 

@@ -30,8 +30,9 @@ def attempt(rung: Rung, demand: Demand, forecast: Forecast, policy: Policy, mone
         max_tokens=max_tokens,
         expected_cost_nano=rung.cost,
         worst_cost_nano=worst_nano(
-            model.prices, input_tokens=demand.input_tokens, max_tokens=max_tokens, choices=demand.choices
+            entry.prices, input_tokens=demand.input_tokens, max_tokens=max_tokens, choices=demand.choices
         ),
+        prices=entry.prices,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from policies.allowance import spread
 from policies.quality import PRIORS, Curve
 
 
@@ -25,6 +26,9 @@ class Policy:
         answer_cap: tokens of answer always allowed for where the client sets no cap of its own.
         answer_cap_factor: ... and at least so many times the 90 % quantile of the answer's length.
         max_attempts: upstream attempts in a plan, the first included.
+        thinking_quantile: models that take a number of tokens are granted no more than this quantile of what the
+            question is predicted to take, 0..1.
+        explore_extra_nano: how much dearer than the choice an exploring request may be expected to be.
         curves: what thinking buys per kind of task.
     """
 
@@ -37,11 +41,18 @@ class Policy:
     answer_cap: int = 4096
     answer_cap_factor: int = 4
     max_attempts: int = 3
+    thinking_quantile: float = 0.95
+    explore_extra_nano: int = 2_000_000  # $0.002: an eye on the neighbours, not on the top of the ladder
     curves: Mapping[str, Curve] = field(default_factory=lambda: PRIORS)
 
     def value_nano(self, dial: float) -> float:
         """What a right answer is worth at a dial of 0..1, nano-dollars."""
         return self.value_at_0_nano * (self.value_at_1_nano / self.value_at_0_nano) ** dial
+
+    @property
+    def thinking_spread(self) -> float:
+        """How many times the median of thinking tokens suffices with the policy's quantile."""
+        return spread(self.thinking_quantile)
 
     def tolerance_at(self, dial: float) -> float:
         """Quality given away for a cheaper rung at a dial of 0..1."""

@@ -1,14 +1,13 @@
 """Pricing the ladder for one query: the hot loop of a decision.
 
-Phases: what thinking buys is worked out once per distinct allowance; what the prompt costs once per model;
-    what is left
+Phases: what thinking buys is worked out once per distinct allowance; what the prompt costs once per model; what is left
 per rung is a handful of multiplications.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
+from math import ceil, exp
 from typing import NamedTuple
 
 from policies.candidates import rejection, room
@@ -43,15 +42,15 @@ _new = tuple.__new__  # half the time of Rung(...), in the one place that makes 
 
 def price_rungs(
     entries: Iterable[Entry],
-    allowances: tuple[int, ...],
     *,
     demand: Demand,
     forecast: Forecast,
     wishes: Wishes,
     policy: Policy,
+    now_s: float | None = None,
 ) -> tuple[list[Rung], dict[str, str]]:
     """Every rung of `entries` that can carry the request, and per rejected model the reason."""
-    thinking = _thinking(allowances, forecast, policy)
+    thinking: dict[float, Thinking] = {}
     rungs: list[Rung] = []
     rejected: dict[str, str] = {}
     for entry in entries:
@@ -60,7 +59,10 @@ def price_rungs(
             rejected[entry.model.id] = reason
             continue
         before = len(rungs)
-        _price_model(rungs, entry, demand, forecast, thinking)
+        factor = entry.model.reasoning.thinking_factor
+        if factor not in thinking:
+            thinking[factor] = Thinking(factor, forecast, policy)
+        _price_model(rungs, entry.at(demand.input_tokens, now_s), demand, forecast, thinking[factor])
         if len(rungs) == before:
             rejected[entry.model.id] = _no_room(entry, demand, forecast)
     return rungs, rejected
@@ -83,32 +85,44 @@ def latency_s(rung: Rung) -> float:
     return model.latency_s + rung.tokens / model.tokens_per_s
 
 
-def _thinking(allowances: tuple[int, ...], forecast: Forecast, policy: Policy) -> list[tuple[int, float]]:
-    """Per distinct allowance: expected thinking tokens, and the factor on the odds."""
-    curve = curve_for(forecast.kind, policy.curves)
-    need = need_tokens(forecast.difficulty, curve)
-    shares = [saturation(allowance, need) for allowance in allowances]
-    return [(round(need * share), math.exp(curve.gain * share)) for share in shares]
+class Thinking(dict[int, tuple[int, float]]):
+    """Per allowance the expected thinking tokens and the factor on the odds, for one question; filled when asked.
+
+    Attributes:
+        enough: the allowance that suffices with the policy's quantile.
+    """
+
+    __slots__ = ("_gain", "_need", "enough")
+
+    def __init__(self, factor: float, forecast: Forecast, policy: Policy) -> None:
+        super().__init__()
+        curve = curve_for(forecast.kind, policy.curves)
+        self._need = factor * need_tokens(forecast.difficulty, curve)
+        self._gain = curve.gain
+        self.enough = ceil(self._need * policy.thinking_spread)
+
+    def __missing__(self, allowance: int) -> tuple[int, float]:
+        share = saturation(allowance, self._need)
+        self[allowance] = found = (round(self._need * share), exp(self._gain * share))
+        return found
 
 
-def _price_model(
-    rungs: list[Rung], entry: Entry, demand: Demand, forecast: Forecast, thinking: list[tuple[int, float]]
-) -> None:
+def _price_model(rungs: list[Rung], entry: Entry, demand: Demand, forecast: Forecast, thinking: Thinking) -> None:
     free = room(entry.model, demand)
     reserve = answer_reserve(free, forecast)
     answer = min(forecast.answer_tokens, free)
     base = odds(success_of(entry, forecast))
     choices = demand.choices
-    fixed = demand.input_tokens * entry.price_input + choices * answer * entry.price_output + _HALF
+    fixed = _prompt_cost(entry, demand) + choices * answer * entry.price_output + _HALF
     per_thought = choices * entry.price_reasoning
     worst_per_token = choices * entry.price_worst_output
     # Rounded up, as in `cost.worst_nano`.
     worst_fixed = demand.input_tokens * entry.price_worst_input + reserve * worst_per_token + PER_PRICE - 1
     most = free - reserve
-    for allowance, index in entry.steps:
+    for allowance in _trimmed(entry, thinking.enough) if entry.takes_tokens else entry.steps:
         if allowance > most:
             break
-        thought, factor = thinking[index]
+        thought, factor = thinking[allowance]
         o = base * factor
         rungs.append(
             _new(
@@ -125,10 +139,22 @@ def _price_model(
         )
 
 
+def _trimmed(entry: Entry, enough: int) -> tuple[int, ...]:
+    """The allowances of a model that takes any number of tokens: those that suffice fall together into one."""
+    kept = tuple(step for step in entry.steps if step < enough)
+    return (*kept, max(enough, entry.model.reasoning.min_tokens)) if len(kept) < len(entry.steps) else kept
+
+
+def _prompt_cost(entry: Entry, demand: Demand) -> int:
+    """Expected cost of the prompt in nano-dollars times a million; what is likely cached is cheaper."""
+    cached = min(demand.cached.get(entry.model.id, 0), demand.input_tokens) if demand.cached else 0
+    return (demand.input_tokens - cached) * entry.price_input + cached * entry.price_cached
+
+
 def _no_room(entry: Entry, demand: Demand, forecast: Forecast) -> str:
     free = room(entry.model, demand)
     left = max(0, free - answer_reserve(free, forecast))
     return (
-        f"it always thinks, with {entry.steps[0][0]:,} tokens at the least, and {left:,} "
+        f"it always thinks, with {entry.steps[0]:,} tokens at the least, and {left:,} "
         "are left beside the answer; raise the cap on output tokens"
     )

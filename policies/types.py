@@ -61,6 +61,7 @@ class Reasoning:
         can_disable: whether an allowance of 0 can be honoured.
         hard_cap: whether the provider enforces the allowance; otherwise it is advisory and `max_tokens`
             enforces it.
+        thinking_factor: how many times the typical number of thinking tokens this model spends on a question.
     """
 
     family: str = "none"
@@ -70,6 +71,25 @@ class Reasoning:
     max_tokens: int = 0
     can_disable: bool = True
     hard_cap: bool = False
+    thinking_factor: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriceRule:
+    """Prices that replace the list prices under a condition; all that is given must hold.
+
+    Attributes:
+        prices: what holds then, for the whole call.
+        from_input_tokens: prompts of at least so many tokens.
+        hours_utc: from the first hour (included) to the second (excluded), 0..24; over midnight where the first is
+            the larger. None: at any hour.
+        weekdays: 0 is Monday; None: on any day.
+    """
+
+    prices: Prices
+    from_input_tokens: int = 0
+    hours_utc: tuple[int, int] | None = None
+    weekdays: frozenset[int] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +105,7 @@ class Model:
         latency_s: seconds to the first token. tokens_per_s: speed afterwards.
         available: whether it can be called now; `unavailable_because` says how to mend it, for
             example `no key for it (set OPENAI_API_KEY)`; it is a clause of the receipt's sentence.
+        tags: for example regions. price_rules: the first that holds replaces `prices`.
     """
 
     id: str
@@ -101,6 +122,7 @@ class Model:
     available: bool = True
     unavailable_because: str = ""
     tags: frozenset[str] = frozenset()
+    price_rules: tuple[PriceRule, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +136,8 @@ class Demand:
         model: the model that the client named, or None for `auto`. An explicit model always wins.
         reasoning_ceiling: the client's own dial as a ceiling in tokens, or None. 0 forbids thinking.
         choices: `n`.
+        cached: per model id, prompt tokens that are likely to be in that provider's cache still: they keep a session
+            with its model for as long as they are worth more than a switch.
     """
 
     input_tokens: int
@@ -122,6 +146,7 @@ class Demand:
     model: str | None = None
     reasoning_ceiling: int | None = None
     choices: int = 1
+    cached: Mapping[str, int] = field(default_factory=dict[str, int])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,6 +186,9 @@ class Wishes:
         max_latency_s: ceiling on the expected time to the whole answer.
         min_quality: a floor on expected quality.
         allow: model ids that may be used (None: all); deny: ids that may not.
+        require_tags: tags that a model must carry, for example a region where data must stay.
+        barred_tiers: tiers whose share is used up (`policies.share`).
+        explore: share of requests that take a random rung, to learn from; 0 forbids it.
     """
 
     quality: float = 0.5
@@ -170,6 +198,9 @@ class Wishes:
     min_quality: float | None = None
     allow: frozenset[str] | None = None
     deny: frozenset[str] = frozenset()
+    require_tags: frozenset[str] = frozenset()
+    barred_tiers: frozenset[str] = frozenset()
+    explore: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,6 +253,7 @@ class Attempt:
     max_tokens: int
     expected_cost_nano: int
     worst_cost_nano: int
+    prices: Prices | None = None
 
 
 class Words(Protocol):

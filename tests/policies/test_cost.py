@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies.cost import cost_nano, expected_nano, usd, worst_nano
-from policies.types import Prices
-from tests.policies.ladders import USD
+from policies.catalog import Catalog
+from policies.cost import cost_nano, expected_nano, prices_at, usd, worst_nano
+from policies.decide import decide
+from policies.types import Demand, Model, PriceRule, Prices
+from tests.policies.ladders import MINI, USD, ask
 
 tokens = st.integers(0, 2_000_000)
 price = st.integers(0, 200 * USD)
@@ -101,3 +104,55 @@ def test_no_usage_within_the_cap_costs_more_than_the_worst_case(
 )
 def test_dollars_are_written_exactly(nano: int, text: str):
     assert usd(nano) == text
+
+
+LONG = Prices(input=4 * USD, output=20 * USD)
+NIGHT = Prices(input=USD, output=5 * USD)
+DAY_PRICE = Prices(input=2 * USD, output=10 * USD)
+HOUR = 3600.0
+
+
+def tiered(*rules: PriceRule) -> Model:
+    return replace(MINI, prices=DAY_PRICE, price_rules=rules)
+
+
+def test_a_long_prompt_has_its_own_prices_for_all_of_it():
+    model = tiered(PriceRule(prices=LONG, from_input_tokens=200_000))
+    assert prices_at(model, input_tokens=199_999) is DAY_PRICE
+    assert prices_at(model, input_tokens=200_000) is LONG
+
+
+@pytest.mark.parametrize(
+    ("hour", "cheap"), [(17.0, True), (23.9, True), (0.4, True), (0.99, True), (1.0, False), (16.9, False)]
+)
+def test_an_off_peak_price_holds_over_midnight(hour: float, cheap: bool):
+    model = tiered(PriceRule(prices=NIGHT, hours_utc=(17, 1)))
+    assert (prices_at(model, input_tokens=1, now_s=1e9 - 1e9 % 86_400 + hour * HOUR) is NIGHT) is cheap
+
+
+def test_hours_within_a_day_and_days_of_the_week_are_read_in_utc():
+    monday = 4 * 24 * HOUR
+    office = tiered(PriceRule(prices=LONG, hours_utc=(9, 17), weekdays=frozenset({0, 1, 2, 3, 4})))
+    assert prices_at(office, input_tokens=1, now_s=monday + 9 * HOUR) is LONG
+    assert prices_at(office, input_tokens=1, now_s=monday + 17 * HOUR) is DAY_PRICE
+    assert prices_at(office, input_tokens=1, now_s=monday + 5 * 24 * HOUR + 12 * HOUR) is DAY_PRICE
+    weekend = tiered(PriceRule(prices=NIGHT, weekdays=frozenset({5, 6})))
+    assert prices_at(weekend, input_tokens=1, now_s=monday - HOUR) is NIGHT
+
+
+def test_without_a_clock_rules_that_need_one_do_not_hold():
+    assert prices_at(tiered(PriceRule(prices=NIGHT, hours_utc=(0, 24))), input_tokens=1) is DAY_PRICE
+
+
+def test_the_first_rule_that_holds_wins():
+    model = tiered(PriceRule(prices=LONG, from_input_tokens=100), PriceRule(prices=NIGHT))
+    assert prices_at(model, input_tokens=100) is LONG
+    assert prices_at(model, input_tokens=99) is NIGHT
+
+
+def test_a_decision_uses_and_records_the_prices_in_force():
+    catalog = Catalog([tiered(PriceRule(prices=LONG, from_input_tokens=1000))])
+    short = decide(**ask(catalog=catalog, demand=Demand(input_tokens=999))).plan[0]
+    long = decide(**ask(catalog=catalog, demand=Demand(input_tokens=1000))).plan[0]
+    assert (short.prices, long.prices) == (DAY_PRICE, LONG)
+    assert long.worst_cost_nano >= 2 * short.worst_cost_nano - 1000 * 4000

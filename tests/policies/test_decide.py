@@ -255,9 +255,40 @@ def test_equal_rungs_are_told_apart_by_name_and_not_by_their_order():
 def test_the_ladder_is_rendered_only_when_it_is_looked_at_and_then_equal():
     one, two = decide(**ask()), decide(**ask())
     assert one == two
-    assert len(one.candidates) == 1 + 4 + 6
+    assert len(one.candidates) == 1 + 4 + 4
     assert one.candidates[0].model == one.candidates[0:1][0].model
     assert hash(one.candidates) == hash(two.candidates)
     assert one.candidates != ()
     assert repr(one.candidates) == repr(tuple(one.candidates))
     assert one.catalog_version == LADDER.version
+
+
+def test_data_stays_where_the_policy_wants_it():
+    local = replace(LOCAL, tags=frozenset({"eu"}))
+    decision = decide(**ask(catalog=Catalog([local, MINI, OPUS]), wishes=Wishes(require_tags=frozenset({"eu"}))))
+    assert [a.model for a in decision.plan] == ["smollm2-135m"]
+    assert "does not carry the tag eu" in decision.candidates[-1].rejected
+
+
+def test_a_session_keeps_its_model_while_the_prompt_cache_is_worth_more_than_the_switch():
+    other = replace(MINI, id="gpt-5-twin", upstream="openai/gpt-5-twin")
+    catalog = Catalog([MINI, other])
+    forecast = replace(PROOF, success={"gpt-5-mini": 0.5, "gpt-5-twin": 0.51})
+    fresh = Demand(input_tokens=40_000)
+    cached = replace(fresh, cached={"gpt-5-mini": 38_000})
+    wishes = Wishes(quality=0.75)
+    assert decide(**ask(catalog=catalog, forecast=forecast, demand=fresh, wishes=wishes)).chosen.model == "gpt-5-twin"
+    assert decide(**ask(catalog=catalog, forecast=forecast, demand=cached, wishes=wishes)).chosen.model == "gpt-5-mini"
+
+
+def test_a_session_moves_up_at_once_when_the_question_is_worth_more_than_the_cache():
+    cached = Demand(input_tokens=4000, cached={"smollm2-135m": 4000})
+    assert decide(**ask(forecast=SUM, demand=cached)).chosen.model == "smollm2-135m"
+    assert decide(**ask(demand=cached)).chosen.tier != "economy"
+
+
+def test_the_cache_never_lowers_what_is_held():
+    bare = Demand(input_tokens=4000, model="gpt-5-mini")
+    cached = replace(bare, cached={"gpt-5-mini": 9000})
+    assert decide(**ask(demand=cached)).hold_nano == decide(**ask(demand=bare)).hold_nano
+    assert decide(**ask(demand=cached)).chosen.expected_cost_nano < decide(**ask(demand=bare)).chosen.expected_cost_nano

@@ -51,7 +51,7 @@ def test_the_receipt_explains_difficulty_wishes_and_every_rung():
     told = receipt(decide(**ask(wishes=Wishes(max_cost_nano=USD))))
     assert told["difficulty"]["reasons"] == ["asks for a proof"]
     assert told["wishes"]["max_cost_usd"] == "1.00"
-    assert len(told["candidates"]) == 11
+    assert len(told["candidates"]) == 9
     assert told["plan"][0]["model"] == told["chosen"]["model"] == "gpt-5-mini"
     assert json.loads(json.dumps(told)) == told
 
