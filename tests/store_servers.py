@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
@@ -41,3 +42,10 @@ async def opened(url: str, *, upkeep: bool = False) -> AsyncIterator[Store]:
         yield store
     finally:
         await store.close()
+
+
+async def until(condition: Callable[[], Awaitable[bool]], *, within_s: float = PATIENT_S) -> None:
+    """Return when the condition holds; for what another process or a server's clock brings about."""
+    async with asyncio.timeout(within_s):
+        while not await condition():
+            await asyncio.sleep(0.02)

@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from router.errors import StoreUnavailable
+from router.store import Store, Window, epoch
+from router.store import books as books_module
+from router.store.record import Entry
+from router.store.scripts import Ask, ignore
+
+
+@pytest.fixture
+async def acme(store: Store) -> Store:
+    """A tenant with a budget, 30 settlements of a thousand and some nano-dollars, one void and one open hold."""
+    await store.directory.create_tenant("acme")
+    await store.ledger.set_budget("acme", "main", 10**9, Window.MONTH)
+    for number in range(30):
+        hold = await store.ledger.reserve("acme", f"h{number}", 5000, scopes=[f"key:{number % 2}"])
+        await store.ledger.settle(hold, 1000 + number, estimated=number == 3, facts=b'{"model": "m"}')
+    await store.ledger.void(await store.ledger.reserve("acme", "void", 5000))
+    await store.ledger.reserve("acme", "open", 777, scopes=["key:0"])
+    return store
+
+
+async def exported(store: Store) -> list[Entry]:
+    return [entry async for entry in store.books.entries("acme")]
+
+
+async def test_the_record_tells_everything_that_moved_money(acme: Store) -> None:
+    entries = await exported(acme)
+    assert [entry.kind for entry in entries] == ["budget", *["settled"] * 30, "void"]
+    third = entries[4]
+    assert (third.id, third.cost_nano, third.held_nano, third.estimated, third.facts) == (
+        ("h3", 1003, 5000, True, b'{"model": "m"}')
+    )
+    assert third.scopes == ("", "key:1")
+    assert [Entry.load(entry.dump()) for entry in entries] == entries
+
+
+async def test_exact_books_prove_exact(acme: Store) -> None:
+    proof = await acme.books.verify("acme")
+    assert proof.exact
+    assert (proof.open_holds, proof.spent_nano) == (1, sum(range(1000, 1030)))
+
+
+@pytest.mark.parametrize("field", ["s|", "h|", "s|key:1", "h|key:9"])
+async def test_one_nano_dollar_of_difference_is_found(acme: Store, field: str) -> None:
+    await acme.connection.ask(Ask(("HINCRBY", "b:{acme}:w:t", field, 1), int))
+    proof = await acme.books.verify("acme")
+    assert not proof.exact
+    (difference,) = proof.differences
+    assert (difference.window, difference.scope) == ("t", field[2:])
+    assert difference.counter_nano == difference.record_nano + 1
+
+
+async def test_books_are_proved_under_traffic(acme: Store) -> None:
+    async def spend(worker: int) -> None:
+        for number in range(50):
+            hold = await acme.ledger.reserve("acme", f"w{worker}-{number}", 10)
+            await acme.ledger.settle(hold, 7)
+
+    spending = [asyncio.create_task(spend(worker)) for worker in range(8)]
+    proofs = [await acme.books.verify("acme") for _ in range(10)]
+    await asyncio.gather(*spending)
+    assert all(proof.exact for proof in proofs)
+    assert (await acme.books.verify("acme")).entries == 32 + 400
+
+
+async def test_an_account_that_was_lost_fails_closed_until_it_is_rebuilt_from_the_record(acme: Store) -> None:
+    before = await acme.ledger.standing("acme", ["key:0"])
+    for key in ("acct", "w:t"):
+        await acme.connection.ask(Ask(("DEL", f"b:{{acme}}:{key}"), int))
+    with pytest.raises(StoreUnavailable, match="rung ledger rebuild"):
+        await acme.ledger.reserve("acme", "h", 1)
+    proof = await acme.books.rebuild("acme", acme.epoch)
+    after = await acme.ledger.standing("acme", ["key:0"])
+    assert proof.exact
+    assert (after.total, after.budgets) == (before.total, before.budgets)
+    await acme.ledger.reserve("acme", "h", 1)
+
+
+async def test_an_emptied_store_is_rebuilt_from_an_export_and_late_settlements_still_charge(acme: Store) -> None:
+    hold = await acme.ledger.reserve("acme", "flying", 50)
+    saved = [entry.dump() for entry in await exported(acme)]
+    await acme.connection.ask(Ask(("FLUSHALL",), ignore))
+    with pytest.raises(StoreUnavailable):
+        await acme.ledger.reserve("acme", "h", 1)
+    await epoch.restore(acme.connection, acme.epoch)
+    proof = await acme.books.rebuild("acme", acme.epoch, [Entry.load(line) for line in saved])
+    await acme.directory.declare_tenant("acme")
+    assert proof.exact
+    assert proof.spent_nano == sum(range(1000, 1030))
+    assert (await acme.ledger.settle(hold, 7)).outcome == "late"
+    standing = await acme.ledger.standing("acme")
+    assert [budget.limit_nano for budget in standing.budgets] == [10**9]
+    assert standing.month.spent_nano == proof.spent_nano + 7
+    assert (await acme.books.verify("acme")).exact
+
+
+async def test_a_shortened_record_proves_and_rebuilds_the_same_books(acme: Store) -> None:
+    before = await acme.ledger.standing("acme", ["key:0"])
+    assert await acme.books.compact("acme", keep=5) == 27
+    assert len(await exported(acme)) == 5
+    assert (await acme.books.verify("acme")).exact
+    for key in ("acct", "w:t"):
+        await acme.connection.ask(Ask(("DEL", f"b:{{acme}}:{key}"), int))
+    assert (await acme.books.rebuild("acme", acme.epoch)).exact
+    assert (await acme.ledger.standing("acme", ["key:0"])).total == before.total
+
+
+async def test_many_entries_are_shortened_and_read_in_pieces(acme: Store) -> None:
+    async def spend(number: int) -> None:
+        await acme.ledger.settle(await acme.ledger.reserve("acme", f"m{number}", 10), 7)
+
+    await asyncio.gather(*(spend(number) for number in range(1200)))
+    assert len(await exported(acme)) == 32 + 1200
+    assert (await acme.books.verify("acme")).entries == 32 + 1200
+    assert await acme.books.compact("acme", keep=10) == 32 + 1190
+    proof = await acme.books.verify("acme")
+    assert (proof.exact, proof.entries) == (True, 10)
+
+
+async def test_a_refund_is_booked_once_with_who_and_why(acme: Store) -> None:
+    before = (await acme.ledger.standing("acme")).total.spent_nano
+    for expected in (True, False):
+        assert await acme.books.adjust("acme", "r-1", -500, reason="bad answer", by="ops") == expected
+    entry = (await exported(acme))[-1]
+    assert (entry.kind, entry.cost_nano) == ("adjust", -500)
+    assert entry.facts == b'{"reason":"bad answer","by":"ops"}'
+    assert (await acme.ledger.standing("acme")).total.spent_nano == before - 500
+    assert (await acme.books.verify("acme")).exact
+
+
+async def test_books_are_never_restored_under_an_open_account(acme: Store) -> None:
+    restore = books_module._RESTORE.ask(["b:{acme}:acct"], ["", "g", ""], int)
+    with pytest.raises(StoreUnavailable, match="OPENBOOKS"):
+        await acme.connection.ask(restore)
+    assert (await acme.books.verify("acme")).exact

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import os
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from router.errors import StoreUnavailable
+from router.store import AnswerCache, answer_key
+from router.store.cache import MAX_ANSWER_BYTES
+from router.store.connection import Connection
+from router.store.scripts import Ask
+
+PEPPER = b"p" * 32
+
+
+@pytest.mark.parametrize("size", [0, 1, 1024, 1025, 200_000])
+async def test_an_answer_comes_back_as_it_was(connection: Connection, size: int) -> None:
+    cache = AnswerCache(connection)
+    answer = (b"An answer \x00\xff " * size)[:size]
+    assert await cache.put("acme", "k", answer)
+    assert await cache.get("acme", "k") == answer
+
+
+async def test_another_tenant_finds_nothing_under_the_same_key(connection: Connection) -> None:
+    cache = AnswerCache(connection)
+    await cache.put("acme", "k", b"secret")
+    assert await cache.get("other", "k") is None
+
+
+@given(
+    one=st.tuples(st.text(max_size=5), st.text(max_size=5), st.binary(max_size=5)),
+    two=st.tuples(st.text(max_size=5), st.text(max_size=5), st.binary(max_size=5)),
+)
+def test_two_keys_are_equal_only_where_tenant_scope_and_request_are(
+    one: tuple[str, str, bytes], two: tuple[str, str, bytes]
+) -> None:
+    assert (answer_key(PEPPER, *one) == answer_key(PEPPER, *two)) == (one == two)
+    assert answer_key(PEPPER, *one) != answer_key(b"q" * 32, *one)
+
+
+async def test_an_answer_that_is_too_large_is_not_stored(connection: Connection) -> None:
+    cache = AnswerCache(connection)
+    assert not await cache.put("acme", "k", os.urandom(MAX_ANSWER_BYTES))
+    assert await cache.get("acme", "k") is None
+
+
+async def test_a_tenants_answers_are_bounded_and_the_first_to_expire_goes_first(connection: Connection) -> None:
+    cache = AnswerCache(connection, max_answers=3)
+    for number in range(5):
+        await cache.put("acme", f"k{number}", b"x", ttl_s=100 + number)
+    found = [await cache.get("acme", f"k{number}") is not None for number in range(5)]
+    assert found == [False, False, True, True, True]
+
+
+async def test_a_purge_drops_all_of_one_tenants_answers(connection: Connection) -> None:
+    cache = AnswerCache(connection)
+    for number in range(2500):
+        await cache.put("acme", f"k{number}", b"x")
+    await cache.put("other", "k", b"x")
+    assert await cache.purge("acme") == 2500
+    assert await cache.get("acme", "k7") is None
+    assert await cache.get("other", "k") == b"x"
+    assert await cache.purge("acme") == 0
+
+
+async def test_answers_and_their_index_expire(connection: Connection) -> None:
+    cache = AnswerCache(connection)
+    await cache.put("acme", "k", b"x", ttl_s=100)
+    await cache.put("acme", "short", b"x", ttl_s=1)
+    assert 99 <= await connection.ask(Ask(("TTL", "b:{acme}:c:k"), int)) <= 100
+    assert 99 <= await connection.ask(Ask(("TTL", "b:{acme}:ci"), int)) <= 101
+
+
+async def test_a_damaged_answer_is_a_miss(connection: Connection) -> None:
+    cache = AnswerCache(connection)
+    for value in (b"", b"zgarbage"):
+        await connection.ask(Ask(("SET", "b:{acme}:c:k", value, "EX", 9), bool))
+        assert await cache.get("acme", "k") is None
+
+
+async def test_a_store_that_is_away_is_a_miss() -> None:
+    cache = AnswerCache(Connection("unix:///nowhere.sock"))
+    assert await cache.get("acme", "k") is None
+    assert not await cache.put("acme", "k", b"x")
+    with pytest.raises(StoreUnavailable):
+        await cache.purge("acme")

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from router.errors import RateLimited
+from router.store import Limiter, Limits, Rule, rules
+from router.store.connection import Connection
+from router.store.limits import CONCURRENCY_LEASE_S, MINUTE_MS
+from router.store.scripts import Ask, ignore
+
+START_MS = 1_800_000_000_000
+
+
+@pytest.fixture
+def limiter(connection: Connection) -> Limiter:
+    return Limiter(connection, frozen_ms=START_MS)
+
+
+def requests(limit: int) -> tuple[Rule, ...]:
+    return rules(("", Limits(requests_per_minute=limit)))
+
+
+async def test_a_burst_of_the_whole_limit_passes_and_the_next_waits_for_its_cell(limiter: Limiter) -> None:
+    limit = requests(60)
+    passed = [await limiter.take("acme", f"r{i}", limit, 0) for i in range(60)]
+    late = await limiter.take("acme", "r60", limit, 0)
+    assert [verdict.quotas[0].remaining for verdict in passed] == list(range(59, -1, -1))
+    assert late.refused is not None
+    assert late.refused.wait_s == 1.0
+    with pytest.raises(RateLimited, match=r"limit of 60 requests a minute is used up: retry in 1 s") as caught:
+        late.require()
+    assert caught.value.retry_after_s == 1.0
+    limiter.frozen_ms = START_MS + 1000
+    (await limiter.take("acme", "r61", limit, 0)).require()
+    assert (await limiter.take("acme", "r62", limit, 0)).refused
+
+
+async def test_the_headers_speak_of_the_limit_with_the_least_left(limiter: Limiter) -> None:
+    both = rules(
+        ("", Limits(requests_per_minute=10, tokens_per_minute=1000)),
+        ("key:k", Limits(requests_per_minute=2, tokens_per_minute=9000)),
+    )
+    verdict = await limiter.take("acme", "r1", both, 100)
+    assert verdict.headers() == {
+        "x-ratelimit-limit-requests": "2",
+        "x-ratelimit-remaining-requests": "1",
+        "x-ratelimit-reset-requests": "30.000s",
+        "x-ratelimit-limit-tokens": "1000",
+        "x-ratelimit-remaining-tokens": "900",
+        "x-ratelimit-reset-tokens": "6.000s",
+    }
+
+
+async def test_limits_are_taken_together_or_not_at_all(limiter: Limiter) -> None:
+    both = rules(("", Limits(requests_per_minute=10)), ("key:k", Limits(requests_per_minute=1)))
+    (await limiter.take("acme", "r1", both, 0)).require()
+    assert (await limiter.take("acme", "r2", both, 0)).refused
+    other = rules(("", Limits(requests_per_minute=10)), ("key:other", Limits(requests_per_minute=1)))
+    verdict = await limiter.take("acme", "r3", other, 0)
+    assert verdict.quotas[0].remaining == 8, "the refused request took nothing from the tenant"
+
+
+async def test_tokens_are_corrected_by_what_was_really_used(limiter: Limiter) -> None:
+    limit = rules(("", Limits(tokens_per_minute=1000)))
+    await limiter.take("acme", "r1", limit, 400)
+    await limiter.give("acme", "r1", limit, 500)
+    assert (await limiter.take("acme", "r2", limit, 50)).quotas[0].remaining == 50
+    await limiter.give("acme", "r2", limit, -50)
+    assert (await limiter.take("acme", "r3", limit, 100)).quotas[0].remaining == 0
+
+
+async def test_a_request_above_the_whole_limit_passes_once_the_bucket_is_full(limiter: Limiter) -> None:
+    limit = rules(("", Limits(tokens_per_minute=1000)))
+    (await limiter.take("acme", "r1", limit, 3000)).require()
+    limiter.frozen_ms = START_MS + 2 * MINUTE_MS
+    assert (await limiter.take("acme", "r2", limit, 1)).refused, "its debt is three minutes of the limit"
+    limiter.frozen_ms = START_MS + 3 * MINUTE_MS
+    (await limiter.take("acme", "r3", limit, 1000)).require()
+
+
+async def test_places_are_given_back_and_a_dead_processs_places_expire(limiter: Limiter) -> None:
+    limit = rules(("", Limits(concurrency=2)))
+    for name in ("r1", "r2", "r2"):  # a request that is repeated keeps its place
+        (await limiter.take("acme", name, limit, 0)).require()
+    refused = await limiter.take("acme", "r3", limit, 0)
+    with pytest.raises(RateLimited, match="2 requests at once"):
+        refused.require()
+    await limiter.give("acme", "r1", limit, 0)
+    (await limiter.take("acme", "r3", limit, 0)).require()
+    limiter.frozen_ms = START_MS + int(CONCURRENCY_LEASE_S * 1000) + 1
+    (await limiter.take("acme", "r4", limit, 0)).require()
+
+
+async def test_tenants_do_not_share_limits(limiter: Limiter) -> None:
+    (await limiter.take("acme", "r1", requests(1), 0)).require()
+    (await limiter.take("other", "r1", requests(1), 0)).require()
+
+
+async def test_without_rules_nothing_is_asked(limiter: Limiter) -> None:
+    assert rules(("", Limits())) == ()
+    (await limiter.take("acme", "r1", (), 10**9)).require()
+
+
+async def test_of_parallel_requests_exactly_the_limit_passes(limiter: Limiter) -> None:
+    verdicts = await asyncio.gather(*(limiter.take("acme", f"r{i}", requests(25), 0) for i in range(200)))
+    assert sum(verdict.refused is None for verdict in verdicts) == 25
+
+
+@given(
+    steps=st.lists(st.tuples(st.integers(0, 30_000), st.integers(0, 700)), min_size=1, max_size=25),
+    limit=st.integers(1, 1000),
+)
+@settings(deadline=None, max_examples=40, suppress_health_check=list(HealthCheck))
+async def test_no_minute_admits_more_than_a_full_bucket_and_a_minutes_flow(
+    limiter: Limiter, connection: Connection, steps: list[tuple[int, int]], limit: int
+) -> None:
+    await connection.ask(Ask(("FLUSHALL",), ignore))
+    limiter.frozen_ms = START_MS
+    admitted: list[tuple[int, int]] = []
+    for pause_ms, cost in steps:
+        limiter.frozen_ms += pause_ms
+        verdict = await limiter.take("t", "r", rules(("", Limits(tokens_per_minute=limit))), cost)
+        if verdict.refused is None and cost <= limit:
+            admitted.append((limiter.frozen_ms, cost))
+    for end, _ in admitted:
+        assert sum(cost for at, cost in admitted if end - MINUTE_MS < at <= end) <= 2 * limit
