@@ -30,9 +30,7 @@ from training.prices import GUESSED, Basis, Price, price_of, read_prices
 REQUIRED = ("prompt", "model", "score")
 TEXT_COLUMNS = ("prompt", "model", "source", "query_id", "category")
 NUMBER_COLUMNS = ("score", "cost_usd", "prompt_tokens", "completion_tokens", "reasoning_tokens", "n_samples")
-BYTES_PER_TOKEN = (
-    4.0  # of English and code in the common vocabularies; Chinese comes to .75 token a character
-)
+BYTES_PER_TOKEN = 4.0  # of English and code in the common vocabularies; Chinese comes to .75 token a character
 DEFAULT_ANSWER_TOKENS = 200.0  # what the data directory's README takes where a row gives none
 
 Floats = NDArray[np.float64]
@@ -103,9 +101,7 @@ class Matrix:
         """
         absent = [name for name in models if name not in self.models]
         if absent:
-            raise DataError(
-                f"no rows of the model {', '.join(absent)}; the data has {', '.join(self.models)}"
-            )
+            raise DataError(f"no rows of the model {', '.join(absent)}; the data has {', '.join(self.models)}")
         columns = [self.models.index(name) for name in models]
         return Matrix(
             prompts=self.prompts,
@@ -147,9 +143,7 @@ def read_table(path: Path) -> pd.DataFrame:
             case ".jsonl" | ".ndjson":
                 return pd.read_json(path, lines=True, convert_dates=False)
             case other:
-                raise DataError(
-                    f"{path.name}: {other or 'no ending'} is not known; use .parquet, .csv or .jsonl"
-                )
+                raise DataError(f"{path.name}: {other or 'no ending'} is not known; use .parquet, .csv or .jsonl")
     except (pa.ArrowException, ValueError, OSError) as error:
         if isinstance(error, DataError):
             raise
@@ -165,9 +159,7 @@ def read_results(paths: Iterable[Path], *, prices: Path | None = None) -> Result
     parts = [_read_one(path, prices) for path in paths]
     if not parts:
         raise DataError("no data file was given")
-    rows = pd.concat(
-        [part.rows.astype(dict.fromkeys(TEXT_COLUMNS, object)) for part in parts], ignore_index=True
-    )
+    rows = pd.concat([part.rows.astype(dict.fromkeys(TEXT_COLUMNS, object)) for part in parts], ignore_index=True)
     return Results(
         rows=rows.astype(dict.fromkeys(TEXT_COLUMNS, "category")),
         notes=tuple(note for part in parts for note in part.notes),
@@ -205,9 +197,7 @@ def folds(questions: Integers, k: int = 5, *, seed: int = 0) -> Integers:
     """(n,) a fold 0..k-1 per query; a question keeps to one fold, and folds hold equally many questions."""
     distinct, member = np.unique(questions, return_inverse=True)
     if len(distinct) < k:
-        raise DataError(
-            f"{len(distinct)} distinct questions cannot make {k} folds; give more data or fewer folds"
-        )
+        raise DataError(f"{len(distinct)} distinct questions cannot make {k} folds; give more data or fewer folds")
     return (np.random.default_rng(seed).permutation(len(distinct)) % k)[member].astype(np.intp)
 
 
@@ -218,15 +208,20 @@ def sample_questions(questions: Integers, count: int, *, seed: int = 0) -> NDArr
     return drawn[member]
 
 
+def sample_prompts(matrix: Matrix, count: int, *, seed: int = 0) -> list[str]:
+    """At most `count` prompts of different questions, drawn at random."""
+    _, first = np.unique(matrix.questions, return_index=True)
+    drawn = np.random.default_rng(seed).permutation(first)[:count]
+    return [str(prompt) for prompt in matrix.prompts[drawn]]
+
+
 def count_tokens(text: str) -> float:
     """Tokens of a prompt by its size in UTF-8 (`BYTES_PER_TOKEN`); an estimate for costs only."""
     return max(1.0, np.ceil(len(text.encode("utf-8", "surrogatepass")) / BYTES_PER_TOKEN))
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:
-    texts = [
-        f.name for f in pq.read_schema(path) if pa.types.is_string(f.type) or pa.types.is_large_string(f.type)
-    ]
+    texts = [f.name for f in pq.read_schema(path) if pa.types.is_string(f.type) or pa.types.is_large_string(f.type)]
     return pq.read_table(path, read_dictionary=texts).to_pandas()
 
 
@@ -235,9 +230,7 @@ def _read_one(path: Path, prices: Path | None) -> Results:
     missing = [name for name in REQUIRED if name not in table.columns]
     if missing:
         have = ", ".join(map(str, table.columns))
-        raise DataError(
-            f"{path.name} lacks {', '.join(missing)} (it has {have}); rename its columns, or add them"
-        )
+        raise DataError(f"{path.name} lacks {', '.join(missing)} (it has {have}); rename its columns, or add them")
     rows, dropped = _clean(table, path)
     known = _price_list(path, prices)
     rows["usd"], guesses = _costs(rows, known)
@@ -268,9 +261,7 @@ def _numbers(table: pd.DataFrame, name: str, path: Path) -> Floats:
         column: Any = pd.to_numeric(table[name])
         return column.astype("Float64").to_numpy(np.float64, na_value=np.nan)
     except (ValueError, TypeError) as error:
-        raise DataError(
-            f"{path.name}: the column {name} holds something that is no number ({error})"
-        ) from error
+        raise DataError(f"{path.name}: the column {name} holds something that is no number ({error})") from error
 
 
 def _texts(table: pd.DataFrame, name: str, default: str | pd.Series) -> pd.Series:
@@ -316,9 +307,7 @@ def _price_notes(found: Mapping[str, Price], stated: set[str]) -> list[str]:
         "priced by the same name without vendor and date": by("similar name"),
         "not in the price list: the rows' own cost_usd was taken": sorted(stated),
         "not in the price list: priced by the size in the name": by("size in the name"),
-        "not in the price list, no size in the name: priced like a 70B model (mend it with --prices)": by(
-            "no hint"
-        ),
+        "not in the price list, no size in the name: priced like a 70B model (mend it with --prices)": by("no hint"),
     }
     return [f"{what}: {', '.join(models)}" for what, models in groups.items() if models]
 

@@ -109,6 +109,109 @@ def routing(
     console.show(compare.as_json(comparison), as_json=as_json, text=routing_text)
 
 
+@app.command(cls=SeveralValues)
+def transfer(
+    *,
+    data: Data,
+    train: Train = None,
+    drop: Drop = None,
+    prices: Prices = None,
+    resamples: Resamples = 1000,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """What is left on a benchmark never seen: each data file is judged by the recipe fitted to the others.
+
+    Prints the AUROC of success, the mean over the models, beside length and kNN.
+
+    \b
+    rung bench transfer --data mmlu_pro.parquet reasoning_gym.parquet zeroeval.parquet --train ulab.parquet
+    """  # noqa: D301 - click reads \b as "do not rewrap"
+    from training.benchmarks import console
+    from training.benchmarks.embedding import StaticEmbedder
+    from training.benchmarks.knn import Knn
+    from training.benchmarks.routers import length_router
+    from training.benchmarks.transfer import leave_one_out, transfer_text
+
+    with console.user_errors(), console.progress() as step:
+        embed = StaticEmbedder()
+        result = leave_one_out(
+            data,
+            train or [],
+            lambda paths: console.load(paths, prices, drop),
+            lambda: [subject(Mode.transfer), length_router(), Knn(embed)],
+            resamples=resamples,
+            seed=seed,
+            progress=step,
+        )
+    console.show(result, as_json=as_json, text=transfer_text)
+
+
+@app.command(cls=SeveralValues)
+def calibration(
+    *,
+    data: Data,
+    labels: Annotated[int, typer.Option(min=10, help="Questions that are labelled.")] = 200,
+    repeats: Annotated[int, typer.Option(min=1, help="Draws of the labelled questions.")] = 20,
+    drop: Drop = None,
+    prices: Prices = None,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """How far off the shipped classifier's probabilities are (ECE), before and after a few labels of one's own.
+
+    \b
+    rung bench calibration --data ulab.parquet mmlu.parquet --labels 200
+    """  # noqa: D301 - click reads \b as "do not rewrap"
+    from training.benchmarks import console
+    from training.benchmarks.calibration import calibration_text, over_files
+
+    with console.user_errors(), console.progress() as step:
+        matrices = {path.stem: console.load([path], prices, drop) for path in data}
+        result = over_files(matrices, subject(Mode.shipped), labels=labels, repeats=repeats, seed=seed, progress=step)
+    console.show(result, as_json=as_json, text=calibration_text)
+
+
+@app.command(cls=SeveralValues)
+def robustness(
+    *,
+    data: Data,
+    sample: Annotated[int, typer.Option(min=50, help="Prompts drawn from the data.")] = 2000,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """What typos, gibberish, insistence and a harness do to decisions, and how hard trivial prompts seem.
+
+    \b
+    rung bench robustness --data ulab.parquet mmlu.parquet
+    """  # noqa: D301 - click reads \b as "do not rewrap"
+    from classifier import load_default
+    from training.benchmarks import console
+    from training.benchmarks.robustness import measure, robustness_text
+    from training.data import sample_prompts
+
+    with console.user_errors(), console.progress() as step:
+        prompts = sample_prompts(console.load(data, None), sample, seed=seed)
+        step(f"{len(prompts)} prompts")
+        result = measure(load_default(), prompts, seed=seed)
+    console.show(result, as_json=as_json, text=robustness_text)
+
+
+@app.command()
+def latency(*, as_json: AsJson = False) -> None:
+    """Milliseconds of the classifier and of a policy decision, load time and memory, in a fresh interpreter.
+
+    One thread. The p99 by the clock holds whatever else the machine does; that of CPU time does not.
+    """
+    from training.benchmarks import console
+    from training.benchmarks.latency import latency_text, measure
+
+    with console.user_errors(), console.progress() as step:
+        step("measuring")
+        result = measure()
+    console.show(result, as_json=as_json, text=latency_text)
+
+
 def subject(mode: Mode) -> Router:
     """The classifier under test: as it ships, or its recipe."""
     from training.benchmarks.subject import as_shipped, refitted

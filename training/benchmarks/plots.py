@@ -85,7 +85,7 @@ def _cost_quality(axes: Any, comparison: Comparison) -> None:  # noqa: ANN401 - 
 def _style(router: str) -> dict[str, Any]:
     """Ours stands out, the bounds recede."""
     if router == "rung":
-        return {"linewidth": 2.4, "zorder": 5, "color": "C3"}
+        return {"linewidth": 2.4, "zorder": 5, "color": "black"}
     if router in {"random", "oracle"}:
         return {"linewidth": 1, "linestyle": "--", "color": "0.5"}
     return {"linewidth": 1.2}
