@@ -1,10 +1,8 @@
-"""What all tests share: no network but loopback, and a gateway in front of a fake upstream."""
+"""What all tests share: no network but loopback, and no settings of the machine that they run on."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import pytest
 
@@ -23,7 +21,6 @@ PROVIDER_VARIABLES = (
     "HOSTED_VLLM_API_BASE",
     "VLLM_API_BASE",
     "REDIS_URL",
-    "RUNG_CONFIG",
 )
 
 
@@ -33,9 +30,3 @@ def _no_settings_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name in PROVIDER_VARIABLES or name.startswith("RUNG_"):
             monkeypatch.delenv(name)
-
-
-@pytest.fixture(scope="session")
-def session_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder for the whole session."""
-    return iter([tmp_path_factory.mktemp("rung")])

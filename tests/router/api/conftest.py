@@ -1,0 +1,73 @@
+"""A gateway in front of a fake upstream, one for the module; each test gets the upstream with a clean log."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future
+from typing import Any
+
+import httpx
+import pytest
+
+from router.testing import FakeUpstream
+from tests.gateway import Running, fake_settings, running
+
+
+class Loop:
+    """An event loop in a thread, for what a test needs to have running beside it."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self.loop.run_forever, name="upstream")
+        self._thread.start()
+
+    def run(self, work: Any) -> Any:
+        future: Future[Any] = asyncio.run_coroutine_threadsafe(work, self.loop)
+        return future.result(30)
+
+    def stop(self) -> None:
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join()
+        self.loop.close()
+
+
+@pytest.fixture(scope="module")
+def loop() -> Iterator[Loop]:
+    made = Loop()
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="module")
+def shared_upstream(loop: Loop) -> Iterator[FakeUpstream]:
+    made = FakeUpstream()
+    loop.run(made.__aenter__())
+    yield made
+    loop.run(made.__aexit__(None, None, None))
+
+
+@pytest.fixture
+def upstream(shared_upstream: FakeUpstream) -> FakeUpstream:
+    shared_upstream.received.clear()
+    shared_upstream.bills.clear()
+    return shared_upstream
+
+
+@pytest.fixture(scope="module")
+def running_gateway(shared_upstream: FakeUpstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    settings = fake_settings(shared_upstream.openai_base, tmp_path_factory.mktemp("gateway"))
+    with running(settings) as gateway:
+        yield gateway
+
+
+@pytest.fixture
+def gateway(running_gateway: Running) -> Running:
+    return running_gateway
+
+
+@pytest.fixture
+def client(gateway: Running) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=gateway.url, headers=gateway.headers, timeout=30) as made:
+        yield made
