@@ -45,6 +45,8 @@ class Entry:
 
     def at(self, input_tokens: int, now_s: float | None) -> Entry:
         """The entry with the prices in force for a prompt of this length at this time."""
+        if not self.variants:
+            return self
         prices = prices_at(self.model, input_tokens=input_tokens, now_s=now_s)
         return self if prices is self.prices else self.variants[id(prices)]
 

@@ -20,7 +20,7 @@ from policies.exploration import explore
 from policies.plan import attempt, fallbacks
 from policies.policy import DEFAULT, Policy
 from policies.rungs import Rung, latency_s, price_rungs
-from policies.types import Decision, Demand, Forecast, Purse, Wishes
+from policies.types import Attempt, Decision, Demand, Forecast, Purse, Wishes
 
 THINKING: Callable[[Rung], int] = attrgetter("allowance")
 MONEY: Callable[[Rung], int] = attrgetter("worst")
@@ -127,14 +127,14 @@ def _decision(board: Board, rungs: list[Rung], draw: float | None) -> Decision:
         chosen, affordable, draw=draw, share=board.wishes.explore, extra_nano=board.policy.explore_extra_nano
     )
     others = () if demand.model else fallbacks(taken, affordable, taste, board.policy.max_attempts - 1)
-    calls = [attempt(r, demand, board.forecast, board.policy, board.money) for r in (taken, preferred, *others)]
-    plan = (calls[0], *calls[2:])
+    plan = tuple([_call(board, rung) for rung in (taken, *others)])
+    wanted = plan[0] if preferred is taken else _call(board, preferred)
     return Decision(
-        preferred=candidate(preferred, calls[1], available=board.can_call(preferred)),
-        chosen=candidate(taken, calls[0], available=True),
+        preferred=candidate(preferred, wanted, available=board.can_call(preferred)),
+        chosen=candidate(taken, plan[0], available=True),
         plan=plan,
         candidates=Ladder(board),
-        hold_nano=max(a.worst_cost_nano for a in plan),
+        hold_nano=max([call.worst_cost_nano for call in plan]),
         words=Sentences(board, taken),
         propensity=propensity,
         policy_version=board.policy.version,
@@ -145,6 +145,10 @@ def _decision(board: Board, rungs: list[Rung], draw: float | None) -> Decision:
         unavailable_because="" if preferred is taken else board.why_down(preferred),
         notes=notes(board, taken),
     )
+
+
+def _call(board: Board, rung: Rung) -> Attempt:
+    return attempt(rung, board.demand, board.forecast, board.policy, board.money)
 
 
 def _nothing_fits(board: Board) -> NoCandidate:

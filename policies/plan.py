@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import itemgetter
 
 from policies.candidates import room
-from policies.catalog import Entry
 from policies.choice import Taste
 from policies.cost import PER_PRICE, worst_nano
 from policies.policy import Policy
@@ -42,16 +42,17 @@ def fallbacks(chosen: Rung, rungs: Sequence[Rung], taste: Taste, count: int) -> 
     A provider that fails, fails for all its models more often than for one.
     """
     value, weight = taste.value, taste.weight
-    best: dict[Entry, tuple[float, Rung]] = {}
-    for rung in rungs:
+    best: list[tuple[float, Rung]] = []
+    for rung in rungs:  # the rungs of a model stand together
         utility = value * rung.quality - weight * rung.cost
-        known = best.get(rung.entry)
-        if known is None or utility > known[0]:
-            best[rung.entry] = (utility, rung)
-    best.pop(chosen.entry, None)
+        if not best or best[-1][1].entry is not rung.entry:
+            best.append((utility, rung))
+        elif utility > best[-1][0]:
+            best[-1] = (utility, rung)
     own = chosen.entry.provider
-    ranked = sorted(best.items(), key=lambda item: (item[0].provider == own, -item[1][0], item[0].model.id))
-    return [rung for _, (_, rung) in ranked[:count]]
+    others = [(r.entry.provider == own, -u, r.entry.model.id, r) for u, r in best if r.entry is not chosen.entry]
+    others.sort(key=itemgetter(0, 1, 2))
+    return [rung for *_, rung in others[:count]]
 
 
 def _affordable_tokens(rung: Rung, demand: Demand, forecast: Forecast, money: int) -> int:

@@ -98,8 +98,9 @@ def saturation(allowance: int, need: float) -> float:
 
 def odds(probability: float) -> float:
     """Odds of a probability, kept off the ends."""
-    p = min(max(probability, _SURE), 1.0 - _SURE)
-    return p / (1.0 - p)
+    if probability < _SURE:
+        return _SURE / (1.0 - _SURE)
+    return (1.0 - _SURE) / _SURE if probability > 1.0 - _SURE else probability / (1.0 - probability)
 
 
 def quality(success: float, allowance: int, *, difficulty: float, curve: Curve) -> float:

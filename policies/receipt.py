@@ -12,10 +12,14 @@ from policies.cost import usd
 from policies.explain import thinking_words
 from policies.types import Candidate, Decision
 
+# Of the receipt, as `policies.records` reads it: raised when a field that it needs changes its place or meaning.
+SCHEMA = 1
+
 
 def receipt(decision: Decision) -> dict[str, Any]:
     """The whole explanation of a decision, JSON-able."""
     return {
+        "schema": SCHEMA,
         "why": decision.why,
         "why_not_cheaper": decision.why_not_cheaper,
         "why_not_better": decision.why_not_better,

@@ -6,6 +6,7 @@ per rung is a handful of multiplications.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable
 from math import ceil, exp
 from typing import NamedTuple
@@ -119,30 +120,23 @@ def _price_model(rungs: list[Rung], entry: Entry, demand: Demand, forecast: Fore
     # Rounded up, as in `cost.worst_nano`.
     worst_fixed = demand.input_tokens * entry.price_worst_input + reserve * worst_per_token + PER_PRICE - 1
     most = free - reserve
+    append = rungs.append
     for allowance in _trimmed(entry, thinking.enough) if entry.takes_tokens else entry.steps:
         if allowance > most:
             break
         thought, factor = thinking[allowance]
         o = base * factor
-        rungs.append(
-            _new(
-                Rung,
-                (
-                    o / (1.0 + o),
-                    (fixed + thought * per_thought) // PER_PRICE,
-                    (worst_fixed + allowance * worst_per_token) // PER_PRICE,
-                    allowance,
-                    entry,
-                    answer + thought,
-                ),
-            )
-        )
+        cost = (fixed + thought * per_thought) // PER_PRICE
+        worst = (worst_fixed + allowance * worst_per_token) // PER_PRICE
+        append(_new(Rung, (o / (1.0 + o), cost, worst, allowance, entry, answer + thought)))
 
 
 def _trimmed(entry: Entry, enough: int) -> tuple[int, ...]:
     """The allowances of a model that takes any number of tokens: those that suffice fall together into one."""
-    kept = tuple(step for step in entry.steps if step < enough)
-    return (*kept, max(enough, entry.model.reasoning.min_tokens)) if len(kept) < len(entry.steps) else kept
+    count = bisect_left(entry.steps, enough)
+    if count == len(entry.steps):
+        return entry.steps
+    return (*entry.steps[:count], max(enough, entry.model.reasoning.min_tokens))
 
 
 def _prompt_cost(entry: Entry, demand: Demand) -> int:
