@@ -47,5 +47,5 @@ async def opened(url: str, *, upkeep: bool = False) -> AsyncIterator[Store]:
 async def until(condition: Callable[[], Awaitable[bool]], *, within_s: float = PATIENT_S) -> None:
     """Return when the condition holds; for what another process or a server's clock brings about."""
     async with asyncio.timeout(within_s):
-        while not await condition():
+        while not await condition():  # noqa: ASYNC110 - the change happens elsewhere: there is no event
             await asyncio.sleep(0.02)

@@ -34,12 +34,12 @@ from router.store.scripts import Ask, Reply, Script, text
 LEASE_S = 60.0  # a dead holder's money is back within a minute; holders renew three times in it
 SEPARATOR = "\x1f"  # between scopes; no scope may contain it
 
-_PURSE = Script("books.lua", "purse.lua")
-_RESERVE = Script("books.lua", "reserve.lua")
-_RENEW = Script("books.lua", "renew.lua")
-_SETTLE = Script("books.lua", "settle.lua")
-_REAP = Script("books.lua", "reap.lua")
-_ACCOUNT = Script("books.lua", "account.lua")
+_PURSE = Script("core.lua", "holds.lua", "windows.lua", "purse.lua")
+_RESERVE = Script("core.lua", "holds.lua", "windows.lua", "reserve.lua")
+_RENEW = Script("core.lua", "holds.lua", "renew.lua")
+_SETTLE = Script("core.lua", "holds.lua", "settle.lua")
+_REAP = Script("core.lua", "holds.lua", "reap.lua")
+_ACCOUNT = Script("core.lua", "account.lua")
 
 
 class Ledger:

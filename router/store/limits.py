@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from router.errors import RateLimited
 from router.store import names
@@ -87,6 +88,7 @@ class Verdict:
         return found
 
 
+@lru_cache(maxsize=10_000)
 def rules(*owners: tuple[str, Limits]) -> tuple[Rule, ...]:
     """The rules for a request of these owners, such as `("", tenant.limits), ("key:ab12", key.limits)`."""
     return tuple(

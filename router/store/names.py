@@ -6,6 +6,7 @@ One tag is one slot of a Redis Cluster, and thereby one script, one transaction 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 TENANT_ID = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}", re.ASCII)  # no braces: they would move the hash tag
 
@@ -38,12 +39,17 @@ def of(tenant: str, *parts: str) -> str:
     Raises:
         ValueError: the id would leave its slot.
     """
+    return _tag(tenant) + ":".join(parts)
+
+
+@lru_cache(maxsize=10_000)
+def _tag(tenant: str) -> str:
     if not TENANT_ID.fullmatch(tenant):
         raise ValueError(
             f"A tenant's id is 1 to 63 of a-z, 0-9, '_', '.', '-', beginning with a letter or digit; not"
             f" {tenant[:70]!r}."
         )
-    return f"b:{{{tenant}}}:" + ":".join(parts)
+    return f"b:{{{tenant}}}:"
 
 
 def api_key(key_id: str) -> str:

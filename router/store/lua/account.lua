@@ -1,3 +1,4 @@
+-- Needs core.lua.
 -- ARGV: 'open', generation | 'budget', name, JSON of the budget | 'unbudget', name
 -- Reply: 1 where something changed
 if ARGV[1] == 'open' then
@@ -10,7 +11,7 @@ if ARGV[1] == 'open' then
 end
 local acct = account()
 local kept, before = {}, nil
-for _, budget in ipairs(acct.budgets) do
+for _, budget in ipairs(acct.budgets and cjson.decode(acct.budgets) or {}) do
   if budget.name == ARGV[2] then
     before = budget
   else

@@ -1,3 +1,4 @@
+-- Needs core.lua, holds.lua, windows.lua.
 -- ARGV: frozen clock or '', adjustment id, change in nano-dollars (negative: a refund), scopes, facts
 -- Reply: 1, or 0 where an adjustment of this id was booked already
 local now = clock(ARGV[1])
@@ -7,18 +8,15 @@ local acct = account()
 if load_hold(ARGV[2]) then
   return 0
 end
-local live = windows(now)
-local ids = {}
-for _, kind in ipairs({ 'd', 'm', 't' }) do
-  read(acct, kind, live[kind], scopes)
-  if not live[kind].opened then
-    open(kind, live[kind], now)
-  end
-  ids[#ids + 1] = live[kind].id
+local live, names = windows(now), fields_of(scopes)
+for _, window in ipairs(live) do
+  read(acct, window, names)
 end
-post(ids, scopes, change, 0)
-local joined = table.concat(ids, ',')
-redis.call('HSET', base .. 'h:' .. ARGV[2], 'st', 'settled', 'a', '0', 'w', joined, 's', ARGV[4], 'c', int(change), 'at', int(now))
+for _, window in ipairs(live) do
+  advance(window, names, change, 0, now)
+end
+redis.call('HSET', base .. 'h:' .. ARGV[2], 'st', 'settled', 'a', '0', 'w', joined(live), 's', ARGV[4], 'c', int(change),
+  'at', int(now))
 redis.call('PEXPIRE', base .. 'h:' .. ARGV[2], TOMBSTONE_MS)
-record('adjust', ARGV[2], change, 0, joined, ARGV[4], '0', ARGV[5], now)
+record('adjust', ARGV[2], change, 0, joined(live), ARGV[4], '0', ARGV[5], now)
 return 1

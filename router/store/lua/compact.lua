@@ -1,3 +1,4 @@
+-- Needs core.lua, windows.lua.
 -- Folds the oldest entries of the durable record into its checkpoint, b:{tenant}:ckpt, and drops them.
 -- Only windows that still matter are summed: the present ones, the last opened ones, and those of open holds.
 -- ARGV: frozen clock or '', entries to keep, most to fold now
@@ -7,7 +8,7 @@ if excess <= 0 then
   return 0
 end
 local wanted = { t = true }
-for _, window in pairs(windows(clock(ARGV[1]))) do
+for _, window in ipairs(windows(clock(ARGV[1]))) do
   wanted[window.id] = true
 end
 local opened = account()
@@ -44,7 +45,7 @@ for id in pairs(wanted) do -- a field for each, so that a rebuild knows which wi
   redis.call('HINCRBY', base .. 'ckpt', id .. '|', 0)
 end
 for field, sum in pairs(sums) do
-  add(base .. 'ckpt', field, sum)
+  redis.call('HINCRBY', base .. 'ckpt', field, int(sum))
 end
 redis.call('HSET', base .. 'ckpt', 'upto', last)
 return excess

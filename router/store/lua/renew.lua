@@ -1,3 +1,4 @@
+-- Needs core.lua, holds.lua.
 -- ARGV: frozen clock or '', hold, state or '' to keep it, nano-dollars to charge if the holder dies now, lease ms
 -- Reply: 1 where the hold is open, else 0
 local now = clock(ARGV[1])

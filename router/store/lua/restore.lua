@@ -1,3 +1,4 @@
+-- Needs core.lua, windows.lua.
 -- Writes counters that were computed from the record. Refused while the account is open: nothing may move meanwhile.
 -- ARGV: frozen clock or '', generation, budgets' JSON or '', then per counter: window, field, value
 -- Reply: 1
@@ -20,9 +21,9 @@ for first = 4, #ARGV, 3 do
   redis.call('HSET', key, ARGV[first + 1], ARGV[first + 2])
 end
 redis.call('HDEL', KEYS[1], 'd', 'm')
-for _, kind in ipairs({ 'd', 'm' }) do
-  if fresh[live[kind].id] then
-    redis.call('HSET', KEYS[1], kind, live[kind].id)
+for _, window in ipairs(live) do
+  if fresh[window.id] then
+    redis.call('HSET', KEYS[1], window.kind, window.id)
   end
 end
 if ARGV[3] ~= '' then

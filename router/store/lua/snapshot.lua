@@ -1,3 +1,4 @@
+-- Needs core.lua, holds.lua.
 -- Everything that the books hold at one moment, and the entries of the record after a cursor.
 -- ARGV: cursor, most entries
 -- Reply: {generation or nil, budgets or nil, {checkpoint}, {window keys: id, {counters}}, {open holds: id, amount, windows,

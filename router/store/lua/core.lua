@@ -1,0 +1,94 @@
+-- Shared by every ledger script: exact integers, the clock, the account, and the counters of a window.
+-- KEYS[1] is always the account, b:{tenant}:acct. All other names derive from it and share its hash tag.
+-- Numbers are doubles, exact to 2^53. `int` formats those that are stored: `..` and a bare argument would write 1e+15.
+-- The time that a script takes is mostly its calls and formats; hence one HMGET and one HSET per window, not one a field.
+
+local LARGEST = 9007199254740991
+local TOMBSTONE_MS = 3600000 -- how long a repeated settle or void is recognised
+local DAY_MS = 86400000
+local KEEP_DAY_MS = 100 * DAY_MS -- reports look back a quarter by day
+local KEEP_MONTH_MS = 800 * DAY_MS -- and two years by month
+local REAPED_AT_ONCE = 8 -- bounds what one request may clean up on the way
+
+local base = string.sub(KEYS[1], 1, -5)
+
+local function int(number)
+  return string.format('%.0f', number)
+end
+
+local function amount(text)
+  local number = tonumber(text)
+  if not number or number ~= number or number < 0 or number > LARGEST or number % 1 ~= 0 then
+    error({ err = 'BADAMOUNT an amount must be an integer of 0..2^53-1 nano-dollars' })
+  end
+  return number
+end
+
+local function clock(frozen)
+  if frozen ~= '' then
+    return tonumber(frozen)
+  end
+  local time = redis.call('TIME')
+  return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+end
+
+local function split(text, separator)
+  local parts, from = {}, 1
+  while true do
+    local at = string.find(text, separator, from, true)
+    parts[#parts + 1] = string.sub(text, from, at and at - 1 or -1)
+    if not at then
+      return parts
+    end
+    from = at + 1
+  end
+end
+
+local function account()
+  local fields = redis.call('HMGET', KEYS[1], 'gen', 'bud', 'd', 'm')
+  if not fields[1] then
+    error({ err = 'NOBOOKS the account has no generation' })
+  end
+  return { gen = fields[1], budgets = fields[2], d = fields[3], m = fields[4], t = 't' }
+end
+
+-- The fields of the scopes in a window's hash: spent and held of the first, of the second, ...
+local function fields_of(scopes)
+  local names = {}
+  for index = 1, #scopes do
+    names[2 * index - 1] = 's|' .. scopes[index]
+    names[2 * index] = 'h|' .. scopes[index]
+  end
+  return names
+end
+
+-- Writes counters (in the order of `names`), each changed by what is spent and held more.
+local function write(key, names, values, spent, held)
+  local words = {}
+  for index = 1, #names, 2 do
+    words[2 * index - 1], words[2 * index] = names[index], int(tonumber(values[index] or '0') + spent)
+    words[2 * index + 1] = names[index + 1]
+    words[2 * index + 2] = int(math.max(0, tonumber(values[index + 1] or '0') + held))
+  end
+  redis.call('HSET', key, unpack(words))
+end
+
+-- Adds to the counters of every scope in the named windows; either amount may be negative. A window that had already
+-- expired comes back for a while: spend belongs to the window of its reservation, however late it is known.
+local function post(ids, scopes, spent, held)
+  local names = fields_of(scopes)
+  for _, id in ipairs(ids) do
+    local key = base .. 'w:' .. id
+    local values = redis.call('HMGET', key, unpack(names))
+    write(key, names, values, spent, held)
+    if not values[1] and id ~= 't' then
+      redis.call('PEXPIRE', key, int(KEEP_DAY_MS))
+    end
+  end
+end
+
+-- One entry of the durable record, from which the counters can be computed anew.
+local function record(kind, id, cost, held, ids, scopes, estimated, facts, now)
+  redis.call('XADD', base .. 'led', '*', 'k', kind, 'i', id, 'c', int(cost), 'a', int(held), 'w', ids, 's', scopes,
+    'e', estimated, 'f', facts, 't', int(now))
+end

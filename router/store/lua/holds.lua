@@ -1,0 +1,45 @@
+-- Shared: what a hold is, and how it ends. Needs core.lua.
+-- b:{tenant}:h:<id>: st state, a amount, w windows, s scopes, u to charge if the holder dies, c charged, at reserved at
+
+local function load_hold(id)
+  local fields = redis.call('HMGET', base .. 'h:' .. id, 'st', 'a', 'w', 's', 'u', 'c', 'at')
+  if not fields[1] then
+    return nil
+  end
+  return {
+    st = fields[1], a = tonumber(fields[2]), w = fields[3], s = fields[4],
+    u = tonumber(fields[5] or '0'), c = tonumber(fields[6] or '0'), at = tonumber(fields[7]),
+  }
+end
+
+local function is_open(hold)
+  return hold.st == 'open' or hold.st == 'call' or hold.st == 'stream'
+end
+
+-- Ends an open hold: releases it, charges the cost, leaves a tombstone and an entry of the durable record.
+local function finish(kind, id, hold, cost, estimated, facts, now)
+  post(split(hold.w, ','), split(hold.s, '\31'), cost, -hold.a)
+  redis.call('ZREM', base .. 'exp', id)
+  redis.call('HSET', base .. 'h:' .. id, 'st', kind, 'c', int(cost))
+  redis.call('PEXPIRE', base .. 'h:' .. id, TOMBSTONE_MS)
+  record(kind, id, cost, hold.a, hold.w, hold.s, estimated, facts, now)
+end
+
+-- Ends holds whose lease has run out. Never dispatched: nothing was bought. A stream: what it had bought by its
+-- last renewal and one interval more (`u`). A plain call: the whole hold, because nobody saw what came of it.
+local function reap(now, limit)
+  local late = redis.call('ZRANGEBYSCORE', base .. 'exp', '-inf', int(now), 'LIMIT', 0, limit)
+  for _, id in ipairs(late) do
+    local hold = load_hold(id)
+    if not hold or not is_open(hold) then
+      redis.call('ZREM', base .. 'exp', id)
+    elseif hold.st == 'open' then
+      finish('reaped', id, hold, 0, '0', '', now)
+    elseif hold.st == 'stream' then
+      finish('reaped', id, hold, math.min(hold.u, hold.a), '1', '', now)
+    else
+      finish('reaped', id, hold, hold.a, '1', '', now)
+    end
+  end
+  return #late
+end

@@ -1,0 +1,89 @@
+-- Shared: the windows of the calendar in UTC, and the budgets in them. Needs core.lua.
+
+-- Days since 1970 to year, month, day of the proleptic Gregorian calendar (H. Hinnant, "chrono-compatible
+-- low-level date algorithms", civil_from_days).
+local function civil(days)
+  local z = days + 719468
+  local era = math.floor(z / 146097)
+  local doe = z - era * 146097
+  local yoe = math.floor((doe - math.floor(doe / 1460) + math.floor(doe / 36524) - math.floor(doe / 146096)) / 365)
+  local doy = doe - (365 * yoe + math.floor(yoe / 4) - math.floor(yoe / 100))
+  local mp = math.floor((5 * doy + 2) / 153)
+  local month = mp < 10 and mp + 3 or mp - 9
+  local year = yoe + era * 400 + (month <= 2 and 1 or 0)
+  return year, month, doy - math.floor((153 * mp + 2) / 5) + 1
+end
+
+local function month_days(year, month)
+  if month == 2 then
+    local leap = (year % 4 == 0 and year % 100 ~= 0) or year % 400 == 0
+    return leap and 29 or 28
+  end
+  return (month == 4 or month == 6 or month == 9 or month == 11) and 30 or 31
+end
+
+-- The three windows that now lies in; `stop` 0 means that it never ends.
+local function windows(now)
+  local days = math.floor(now / DAY_MS)
+  local year, month, day = civil(days)
+  local first = days - day + 1
+  return {
+    {
+      kind = 'd', id = string.format('d:%04d-%02d-%02d', year, month, day), keep = KEEP_DAY_MS,
+      start = days * DAY_MS, stop = (days + 1) * DAY_MS,
+    },
+    {
+      kind = 'm', id = string.format('m:%04d-%02d', year, month), keep = KEEP_MONTH_MS,
+      start = first * DAY_MS, stop = (first + month_days(year, month)) * DAY_MS,
+    },
+    { kind = 't', id = 't', start = 0, stop = 0 },
+  }
+end
+
+-- Reads spent and held of the scopes in one window. A window that the account has opened and that is gone means
+-- lost books: fail rather than count from zero.
+local function read(acct, window, names)
+  window.values = redis.call('HMGET', base .. 'w:' .. window.id, unpack(names))
+  window.opened = window.values[1] and true or false
+  if not window.opened and acct[window.kind] == window.id then
+    error({ err = 'NOBOOKS the window ' .. window.id .. ' is missing' })
+  end
+end
+
+-- Books what is spent and held more in a window that was just read, and opens it where it is new.
+local function advance(window, names, spent, held, now)
+  local key = base .. 'w:' .. window.id
+  write(key, names, window.values, spent, held)
+  if not window.opened and window.stop > 0 then
+    redis.call('PEXPIRE', key, int(window.stop - now + window.keep))
+    redis.call('HSET', KEYS[1], window.kind, window.id)
+  end
+end
+
+local function joined(live)
+  return live[1].id .. ',' .. live[2].id .. ',' .. live[3].id
+end
+
+-- The budgets that cover any of the scopes: {name, scope, window, limit, spent, held, start, stop} each.
+local function covering(acct, live, scopes)
+  local found = {}
+  if not acct.budgets then
+    return found
+  end
+  for _, budget in ipairs(cjson.decode(acct.budgets)) do
+    for index = 1, #scopes do
+      if budget.scope == scopes[index] then
+        for _, window in ipairs(live) do
+          if window.kind == budget.window then
+            local spent, held = window.values[2 * index - 1], window.values[2 * index]
+            found[#found + 1] = {
+              budget.name, budget.scope, budget.window, tonumber(budget.limit), tonumber(spent or '0'),
+              tonumber(held or '0'), window.start, window.stop,
+            }
+          end
+        end
+      end
+    end
+  end
+  return found
+end
