@@ -36,6 +36,9 @@ fix: setup-dev ## format, and mend what the linter can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+bench: setup $(VENV)-bench/.installed ## measure Rung beside the LiteLLM proxy (docs/performance.md); ARGS=--quick
+	$(BIN)/python -m tests.bench $(ARGS)
+
 lock: ## renew the locks (needs uv); COOLDOWN keeps releases of the last two weeks out
 	./requirements/lock
 
@@ -54,4 +57,10 @@ $(VENV)/.serve: requirements/serve.txt pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/.dev: requirements/dev.txt $(VENV)/.serve
 	$(PIP) install -q --no-deps --require-hashes -r requirements/dev.txt
+	@touch $@
+
+$(VENV)-bench/.installed: requirements/bench-litellm.txt | $(VENV)/bin/python
+	@echo "installing the LiteLLM proxy's locked dependencies into $(VENV)-bench (once; a few minutes)"
+	$(PYTHON) -m venv $(VENV)-bench
+	$(VENV)-bench/bin/python -m pip --disable-pip-version-check --no-input install -q --no-deps --require-hashes -r $<
 	@touch $@
