@@ -119,9 +119,10 @@ def usd(nano: int) -> str:
     >>> usd(7_100_000), usd(50_000_000), usd(-1)
     ('0.0071', '0.05', '-0.000000001')
     """
-    whole, part = divmod(abs(nano), NANO_PER_USD)
-    digits = f"{part:09d}".rstrip("0").ljust(2, "0")
-    return f"{'-' if nano < 0 else ''}{whole}.{digits}"
+    if nano < 0:
+        return f"-{usd(-nano)}"
+    digits = f"{nano % NANO_PER_USD:09d}"
+    return f"{nano // NANO_PER_USD}.{digits[:2]}{digits[2:].rstrip('0')}"
 
 
 def _or(price: int | None, instead: int) -> int:

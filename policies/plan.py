@@ -7,7 +7,7 @@ from operator import itemgetter
 
 from policies.candidates import room
 from policies.choice import Taste
-from policies.cost import PER_PRICE, worst_nano
+from policies.cost import PER_PRICE
 from policies.policy import Policy
 from policies.rungs import Rung, answer_reserve
 from policies.types import Attempt, Demand, Forecast
@@ -15,23 +15,24 @@ from policies.types import Attempt, Demand, Forecast
 
 def attempt(rung: Rung, demand: Demand, forecast: Forecast, policy: Policy, money: int | None) -> Attempt:
     """The call that a rung stands for. Scarce money shortens the answer cap, never below the reserve."""
-    entry = rung.entry
-    model = entry.model
-    free = room(model, demand)
-    max_tokens = min(
-        free, rung.allowance + max(policy.answer_cap, policy.answer_cap_factor * forecast.answer_tokens_high)
-    )
-    if money is not None:
-        max_tokens = min(max_tokens, _affordable_tokens(rung, demand, forecast, money))
+    entry, allowance = rung.entry, rung.allowance
+    free = room(entry.model, demand)
+    max_tokens = min(free, allowance + max(policy.answer_cap, policy.answer_cap_factor * forecast.answer_tokens_high))
+    # As in `cost.worst_nano`, with what the entry has worked out already.
+    per_token = demand.choices * entry.price_worst_output
+    prompt = demand.input_tokens * entry.price_worst_input
+    worst = -(-(prompt + max_tokens * per_token) // PER_PRICE)
+    if money is not None and worst > money and per_token:
+        affordable = (money * PER_PRICE - prompt) // per_token
+        max_tokens = max(allowance + answer_reserve(free, forecast), affordable)
+        worst = -(-(prompt + max_tokens * per_token) // PER_PRICE)
     return Attempt(
-        model=model.id,
-        tier=model.tier,
-        allowance=rung.allowance,
+        model=entry.model.id,
+        tier=entry.model.tier,
+        allowance=allowance,
         max_tokens=max_tokens,
         expected_cost_nano=rung.cost,
-        worst_cost_nano=worst_nano(
-            entry.prices, input_tokens=demand.input_tokens, max_tokens=max_tokens, choices=demand.choices
-        ),
+        worst_cost_nano=worst,
         prices=entry.prices,
     )
 
@@ -53,13 +54,3 @@ def fallbacks(chosen: Rung, rungs: Sequence[Rung], taste: Taste, count: int) -> 
     others = [(r.entry.provider == own, -u, r.entry.model.id, r) for u, r in best if r.entry is not chosen.entry]
     others.sort(key=itemgetter(0, 1, 2))
     return [rung for *_, rung in others[:count]]
-
-
-def _affordable_tokens(rung: Rung, demand: Demand, forecast: Forecast, money: int) -> int:
-    entry = rung.entry
-    per_token = demand.choices * entry.price_worst_output
-    reserve = rung.allowance + answer_reserve(room(entry.model, demand), forecast)
-    if per_token == 0:
-        return max(reserve, room(entry.model, demand))
-    left = money * PER_PRICE - demand.input_tokens * entry.price_worst_input
-    return max(reserve, left // per_token)

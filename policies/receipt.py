@@ -89,11 +89,17 @@ def _rung(candidate: Candidate) -> dict[str, Any]:
 
 
 def _candidate(candidate: Candidate) -> dict[str, Any]:
+    # One literal: a receipt has dozens of these, and every request is logged with one.
     return {
-        **_rung(candidate),
+        "model": candidate.model,
+        "tier": candidate.tier,
+        "allowance": candidate.allowance,
+        "strategy": candidate.strategy,
         "quality": round(candidate.quality, 4),
-        **_money("expected_cost", candidate.expected_cost_nano),
-        **_money("worst_cost", candidate.worst_cost_nano),
+        "expected_cost_nano": candidate.expected_cost_nano,
+        "expected_cost_usd": usd(candidate.expected_cost_nano),
+        "worst_cost_nano": candidate.worst_cost_nano,
+        "worst_cost_usd": usd(candidate.worst_cost_nano),
         "expected_latency_s": round(candidate.expected_latency_s, 2),
         "max_tokens": candidate.max_tokens,
         "available": candidate.available,

@@ -60,7 +60,7 @@ def test_every_knob_can_be_set_and_dollars_are_exact():
         ({"curves": {"logic": {"gain": "x"}}}, r"curves.logic.gain: must be a number"),
     ],
 )
-def test_a_mistake_is_named_with_its_place_and_its_remedy(declared: Any, said: str):  # noqa: ANN401 - anything
+def test_a_mistake_is_named_with_its_place_and_its_remedy(declared: Any, said: str):
     with pytest.raises(InvalidPolicy, match=said) as refused:
         parse(declared)
     assert len(refused.value.mistakes) == 1
@@ -90,7 +90,7 @@ def test_all_mistakes_are_told_at_once():
         max_leaves=6,
     )
 )
-def test_whatever_is_declared_is_either_a_policy_or_named_as_wrong(declared: Any):  # noqa: ANN401 - anything at all
+def test_whatever_is_declared_is_either_a_policy_or_named_as_wrong(declared: Any):
     mistakes: tuple[Mistake, ...] = ()
     policy = DEFAULT
     try:

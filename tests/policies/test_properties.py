@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from math import isclose
 from random import Random
 from typing import Any
 
@@ -11,8 +12,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from policies.catalog import Catalog
+from policies.cost import expected_nano, worst_nano
 from policies.decide import decide
 from policies.errors import PolicyError
+from policies.quality import curve_for, quality, success_without_head, thinking_tokens
 from policies.receipt import menu, receipt
 from policies.types import NANO_PER_USD, Decision, Demand, Forecast, Purse, Wishes
 from tests.policies.ladders import catalogs, demands, forecasts, purses, wishes
@@ -28,14 +31,14 @@ EVERYTHING = {
 SAME = 1e-9
 
 
-def tried(**inputs: Any) -> Decision | None:  # noqa: ANN401 - the strategies above type them
+def tried(**inputs: Any) -> Decision | None:
     try:
         return decide(**inputs)
     except PolicyError:
         return None
 
 
-def made(**inputs: Any) -> Decision:  # noqa: ANN401 - likewise
+def made(**inputs: Any) -> Decision:
     decision = tried(**inputs)
     assume(decision is not None)
     assert decision is not None
@@ -74,9 +77,9 @@ def test_more_money_never_lowers_expected_quality(
     catalog: Catalog, demand: Demand, forecast: Forecast, wishes: Wishes, purse: Purse, more: int
 ):
     wishes = replace(wishes, max_cost_nano=None)
-    purse = replace(purse, remaining_nano=purse.remaining_nano or 0)
+    purse = replace(purse, remaining_nano=purse.remaining_nano or NANO_PER_USD)
     poor = made(catalog=catalog, demand=demand, forecast=forecast, wishes=wishes, purse=purse)
-    richer = replace(purse, remaining_nano=(purse.remaining_nano or 0) + more)
+    richer = replace(purse, remaining_nano=(purse.remaining_nano or NANO_PER_USD) + more)
     rich = decide(catalog=catalog, demand=demand, forecast=forecast, wishes=wishes, purse=richer)
     free = decide(
         catalog=catalog,
@@ -165,3 +168,43 @@ def test_the_same_inputs_give_the_same_decision_and_receipt(
     assert one == two
     assert json.dumps(receipt(one), allow_nan=False) == json.dumps(receipt(two), allow_nan=False)
     assert json.dumps(menu(one), allow_nan=False) == json.dumps(menu(two), allow_nan=False)
+
+
+@given(**EVERYTHING)
+def test_the_worst_case_of_every_rung_is_what_filling_its_cap_would_cost(
+    catalog: Catalog, demand: Demand, forecast: Forecast, wishes: Wishes, purse: Purse
+):
+    decision = made(catalog=catalog, demand=demand, forecast=forecast, wishes=wishes, purse=purse)
+    for attempt in decision.plan:
+        assert attempt.prices == catalog.get(attempt.model).prices
+        assert attempt.prices is not None
+        worst = worst_nano(
+            attempt.prices,
+            input_tokens=demand.input_tokens,
+            max_tokens=attempt.max_tokens,
+            choices=demand.choices,
+        )
+        assert attempt.worst_cost_nano == worst
+        assert attempt.expected_cost_nano <= worst + 1
+
+
+@given(**EVERYTHING)
+def test_the_quick_loop_agrees_with_the_formulae(
+    catalog: Catalog, demand: Demand, forecast: Forecast, wishes: Wishes, purse: Purse
+):
+    decision = made(catalog=catalog, demand=demand, forecast=forecast, wishes=wishes, purse=purse)
+    curve = curve_for(forecast.kind)
+    for candidate in [c for c in decision.candidates if c.max_tokens]:
+        model = catalog.get(candidate.model)
+        success = forecast.success.get(model.id, success_without_head(model.ability, forecast.difficulty))
+        expected = quality(success, candidate.allowance, difficulty=forecast.difficulty, curve=curve)
+        assert isclose(candidate.quality, expected, abs_tol=1e-12)
+        thinking = thinking_tokens(candidate.allowance, difficulty=forecast.difficulty, curve=curve)
+        room = min(model.max_output, model.context_window - demand.input_tokens, demand.max_output_tokens or 1 << 62)
+        assert candidate.expected_cost_nano == expected_nano(
+            model.prices,
+            input_tokens=demand.input_tokens,
+            answer=min(forecast.answer_tokens, room),
+            thinking=thinking,
+            choices=demand.choices,
+        )

@@ -12,7 +12,7 @@ from policies.types import Wishes
 from tests.policies.ladders import ask
 
 
-def logged(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - passed on to `decide`
+def logged(**changes: Any) -> dict[str, Any]:
     return json.loads(json.dumps(receipt(decide(**ask(**changes), exploration_draw=0.5))))
 
 
