@@ -15,9 +15,7 @@ from policies.types import Attempt, Decision
 from router.billing import Bill, bill
 from router.dispatch import Dispatcher, Opened, Trail
 from router.errors import UpstreamError, UpstreamTimeout
-from router.ladder import Ladder
 from router.records import answered, failed, remembered
-from router.settings import Settings
 from router.settlement import Ending, Settler
 from router.store import Answer, Hold, Places, Receipt
 from router.streaming import DONE, EventStream, frame
@@ -44,22 +42,10 @@ class Reply:
 class Answering:
     """Answers decided requests. One per process."""
 
-    def __init__(
-        self,
-        *,
-        settings: Settings,
-        ladder: Ladder,
-        dispatcher: Dispatcher,
-        settler: Settler,
-        metrics: Metrics,
-    ) -> None:
-        self._ladder = ladder
+    def __init__(self, *, dispatcher: Dispatcher, settler: Settler, metrics: Metrics) -> None:
         self._dispatcher = dispatcher
         self._settler = settler
         self._metrics = metrics
-        self._timeout_s = settings.server.request_timeout_s
-        self._max_answer_bytes = settings.cache.max_answer_bytes
-        self._answer_ttl_s = settings.cache.ttl_s
 
     def from_cache(self, turn: Turn, answer: bytes) -> Reply | EventStream:
         """An equal request's answer, at no cost."""
@@ -88,7 +74,9 @@ class Answering:
         """
         self._settler.watch(hold, lambda: hold.amount_nano)
         try:
-            served = await self._dispatcher.complete(decision.plan, self._ladder.targets, turn.request, self._timeout_s)
+            served = await self._dispatcher.complete(
+                decision.plan, turn.config.ladder.targets, turn.request, turn.config.settings.server.request_timeout_s
+            )
         except BaseException as error:
             self._give_up(turn, decision, hold, error)
             raise
@@ -111,7 +99,9 @@ class Answering:
         """
         self._settler.watch(hold, lambda: hold.amount_nano)
         try:
-            opened = await self._dispatcher.open(decision.plan, self._ladder.targets, turn.request, self._timeout_s)
+            opened = await self._dispatcher.open(
+                decision.plan, turn.config.ladder.targets, turn.request, turn.config.settings.server.request_timeout_s
+            )
         except BaseException as error:
             self._give_up(turn, decision, hold, error)
             raise
@@ -123,7 +113,7 @@ class Answering:
 
     async def _frames(self, turn: Turn, opened: Opened, hold: Hold) -> AsyncGenerator[bytes]:
         """Once b"" and then the client's frames. Settled before the end is told, or when the client leaves."""
-        recorder = Recorder(self._max_answer_bytes if turn.answer_key is not None else 0)
+        recorder = Recorder(turn.config.settings.cache.max_answer_bytes if turn.answer_key is not None else 0)
         settled = False
         try:
             yield b""
@@ -154,7 +144,7 @@ class Answering:
         return charge, self._ending(turn, opened.trail, charge, finish, answer)
 
     def _bill(self, turn: Turn, attempt: Attempt, usage: Usage, output_chars: int) -> Bill:
-        prices = self._ladder.models[attempt.model].prices
+        prices = turn.config.ladder.models[attempt.model].prices
         return bill(prices, usage, input_chars=input_chars(turn.request), output_chars=output_chars)
 
     def _ending(self, turn: Turn, trail: Trail, charge: Bill, finish: str | None, answer: bytes | None) -> Ending:
@@ -164,7 +154,7 @@ class Answering:
             cost_nano=charge.cost_nano,
             estimated=charge.estimated,
             receipt=_receipt(turn, answered(turn, trail, charge, finish)),
-            answer=Answer(key=key, content=answer, ttl_s=self._answer_ttl_s) if key and answer else None,
+            answer=Answer(key=key, content=answer, ttl_s=turn.config.settings.cache.ttl_s) if key and answer else None,
             places=self._places(turn, charge.usage),
         )
 

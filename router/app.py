@@ -7,7 +7,7 @@ import contextlib
 import gc
 import logging
 import os
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
@@ -23,9 +23,10 @@ from router.answering import Answering
 from router.api import chat, decisions, health, models, route
 from router.api.openapi import describe
 from router.dispatch import Dispatcher
-from router.errors import RungError, UpstreamError
+from router.errors import RungError, StoreUnavailable, UpstreamError
 from router.estimation import Estimator
-from router.ladder import Ladder, build_ladder
+from router.ladder import Ladder
+from router.live import Live, configure
 from router.middleware import Envelope
 from router.pepper import read_pepper
 from router.resources import Resources, start_resources
@@ -48,14 +49,23 @@ GC_THRESHOLD = 50_000
 class Gateway:
     """The parts that the requests of one process share."""
 
-    settings: Settings
-    ladder: Ladder
+    live: Live
     store: Store
     estimator: Estimator
     service: Service
     metrics: Metrics
     settler: Settler
     draining: bool = False
+
+    @property
+    def settings(self) -> Settings:
+        """The settings in force."""
+        return self.live.current.settings
+
+    @property
+    def ladder(self) -> Ladder:
+        """The ladder in force."""
+        return self.live.current.ladder
 
 
 def create_app(settings: Settings | None = None, resources: Resources | None = None) -> FastAPI:
@@ -116,7 +126,7 @@ def _routes() -> list[BaseRoute]:
 async def _open(settings: Settings, resources: Resources, metrics: Metrics, stack: AsyncExitStack) -> Gateway:
     """Open everything that a gateway needs, in order; `stack` closes it in reverse."""
     pepper = read_pepper(settings)
-    ladder = build_ladder(settings, local=resources.local_model)
+    live = Live(configure(settings, os.environ, resources.local_model), local=resources.local_model)
     store = await Store.connect(resources.store_url, pepper=pepper, reply_timeout_s=settings.store.timeout_ms / 1000)
     stack.push_async_callback(store.close)
     await declare_tenants(store, settings, demo_key=resources.demo_key)
@@ -128,16 +138,9 @@ async def _open(settings: Settings, resources: Resources, metrics: Metrics, stac
     stack.callback(estimator.close)
     upstream = await stack.enter_async_context(UpstreamClient())
     settler = Settler(store)
-    answering = Answering(
-        settings=settings,
-        ladder=ladder,
-        dispatcher=Dispatcher(upstream, _failure_counter(metrics)),
-        settler=settler,
-        metrics=metrics,
-    )
+    answering = Answering(dispatcher=Dispatcher(upstream, _failure_counter(metrics)), settler=settler, metrics=metrics)
     service = Service(
-        settings=settings,
-        ladder=ladder,
+        live=live,
         store=store,
         estimator=estimator,
         answering=answering,
@@ -145,8 +148,7 @@ async def _open(settings: Settings, resources: Resources, metrics: Metrics, stac
         pepper=pepper,
     )
     gateway = Gateway(
-        settings=settings,
-        ladder=ladder,
+        live=live,
         store=store,
         estimator=estimator,
         service=service,
@@ -154,7 +156,11 @@ async def _open(settings: Settings, resources: Resources, metrics: Metrics, stac
         settler=settler,
     )
     stack.push_async_callback(_drain, gateway)
-    for work in (settler.keep_alive(), _warm(upstream)):
+    works = [settler.keep_alive(), _warm(upstream)]
+    path = configuration.configured_path(os.environ)
+    if path is not None:
+        works.append(live.watch(path, _after_reload(store, metrics, resources.demo_key)))
+    for work in works:
         task = asyncio.create_task(work)
         stack.push_async_callback(_cancel, task)
     return gateway
@@ -165,6 +171,16 @@ def _failure_counter(metrics: Metrics) -> Callable[[Attempt, UpstreamError], Non
         metrics.upstream_errors.labels(attempt.model, error.code).inc()
 
     return count
+
+
+def _after_reload(store: Store, metrics: Metrics, demo_key: str | None) -> Callable[[Settings | None], Awaitable[None]]:
+    async def changed(settings: Settings | None) -> None:
+        metrics.reloads.labels("refused" if settings is None else "in force").inc()
+        if settings is not None:
+            with contextlib.suppress(StoreUnavailable):  # the tenants of before go on; the next change tries again
+                await declare_tenants(store, settings, demo_key=demo_key)
+
+    return changed
 
 
 async def _warm(upstream: UpstreamClient) -> None:

@@ -16,6 +16,7 @@ from policies.catalog import Catalog
 from policies.errors import CatalogError
 from policies.types import Capability, Control, Model, Prices, Reasoning
 from router import starter
+from router.errors import NotPriced
 from router.settings import ConfigError, ModelSettings, PriceSettings, ReasoningSettings, Settings
 from router.upstream import local_model, pricing
 from router.upstream.types import UpstreamModel
@@ -64,10 +65,10 @@ def build_ladder(
     """
     order = {tier: rank for rank, tier in enumerate(settings.tiers)}
     entries = sorted(model_settings(settings, environ), key=lambda entry: order[entry.tier])
-    models = [_model(entry, environ) for entry in entries]
     try:
+        models = [_model(entry, environ) for entry in entries]
         catalog = Catalog(models)
-    except CatalogError as error:
+    except (CatalogError, NotPriced) as error:
         raise ConfigError(f"models: {error}") from None
     targets = {model.id: _target(entry, model, environ, local) for entry, model in zip(entries, models, strict=True)}
     return Ladder(

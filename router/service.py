@@ -6,6 +6,7 @@ limits, purse and cache look-up (one trip to the store) -> estimate -> decide ->
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -18,7 +19,7 @@ from router.answering import Answering, Reply
 from router.auth import allowed_models, require_model
 from router.estimation import Estimator, forecast_of
 from router.ladder import Ladder
-from router.settings import Settings
+from router.live import Live
 from router.store import Hold, Principal, State, Store, answer_key, rules
 from router.streaming import EventStream
 from router.telemetry import Metrics
@@ -44,16 +45,14 @@ class Service:
     def __init__(
         self,
         *,
-        settings: Settings,
-        ladder: Ladder,
+        live: Live,
         store: Store,
         estimator: Estimator,
         answering: Answering,
         metrics: Metrics,
         pepper: bytes,
     ) -> None:
-        self._settings = settings
-        self._ladder = ladder
+        self._live = live
         self._store = store
         self._pepper = pepper
         self._estimator = estimator
@@ -76,7 +75,7 @@ class Service:
             tokens=turn.demand.input_tokens,
             scopes=(principal.scope,),
             cache_key=_readable_key(turn),
-            lease_s=self._settings.server.request_timeout_s,
+            lease_s=turn.config.settings.server.request_timeout_s,
         )
         opening.verdict.require()
         turn.limits = opening.verdict.headers()
@@ -102,21 +101,24 @@ class Service:
 
     def _read(self, principal: Principal, body: dict[str, Any], headers: Headers, request_id: str) -> Turn:
         """What the request says, within what the key allows."""
+        config = self._live.current
+        settings, ladder = config.settings, config.ladder
         request = check_chat(body)
         demand = demand_of(request)
         if demand.model is not None:
-            self._require_known(demand.model)
-            require_model(principal, demand.model, self._ladder.targets)
+            _require_known(demand.model, ladder)
+            require_model(principal, demand.model, ladder.targets)
         extensions = extensions_of(request, headers)
         unknown = unknown_fields(request)
         wishes = wishes_of(
             request,
             extensions,
-            default_quality=float(principal.tenant.policy.get("quality", self._settings.quality)),
-            allow=allowed_models(principal, self._ladder.targets),
-            deny=self._refusing(unknown),
+            default_quality=float(principal.tenant.policy.get("quality", settings.quality)),
+            allow=allowed_models(principal, ladder.targets),
+            deny=_refusing(unknown, ladder),
         )
         turn = Turn(
+            config=config,
             principal=principal,
             request=request,
             request_id=request_id,
@@ -125,47 +127,23 @@ class Service:
             wishes=wishes,
             rules=rules(("", principal.tenant.limits), (principal.scope, principal.key.limits)),
         )
-        cache = self._settings.cache
+        cache = settings.cache
         if cache.enabled and extensions.cache != "off" and cacheable(request, unknown, cache.max_temperature):
             turn.cache = "miss"
-            question = canonical(request, wishes, self._ladder.catalog.version)
+            question = canonical(request, wishes, ladder.catalog.version)
             turn.answer_key = answer_key(self._pepper, principal.tenant.id, _CACHE_SCOPE, question)
         return turn
-
-    def _require_known(self, model: str) -> None:
-        if model not in self._ladder.targets:
-            known = ", ".join(["auto", *self._ladder.targets][:20])
-            raise errors.ModelNotFound(
-                f"There is no model `{model[:100]}` here; there are: {known}. GET /v1/models lists all.",
-                param="model",
-            )
-
-    def _refusing(self, unknown: list[str]) -> frozenset[str]:
-        """The models that do not take fields which OpenAI's format does not have.
-
-        Raises:
-            InvalidRequest: none takes them.
-        """
-        if not unknown:
-            return frozenset()
-        targets = self._ladder.targets
-        refusing = frozenset(name for name, target in targets.items() if not target.extra_params.issuperset(unknown))
-        if len(refusing) == len(targets):
-            raise errors.InvalidRequest(
-                f"`{unknown[0]}` is not a field of OpenAI's chat format, and no model here is configured to take it "
-                "(`extra_fields` in rung.yaml); remove it or mend its spelling.",
-                param=unknown[0],
-            )
-        return refusing
 
     async def _decide(self, turn: Turn, purse: Purse) -> Decision:
         estimate = await self._estimator.estimate(query_of(turn.request))
         if estimate is None:
             self._metrics.defaulted.inc()
-        turn.forecast = forecast_of(estimate, self._ladder.models)
+        turn.forecast = forecast_of(estimate, turn.config.ladder.models)
         try:
             turn.decision = decide(
-                catalog=self._ladder.catalog,
+                catalog=turn.config.ladder.catalog,
+                policy=turn.config.policy,
+                now_s=time.time(),
                 demand=turn.demand,
                 forecast=turn.forecast,
                 wishes=turn.wishes,
@@ -186,6 +164,34 @@ class Service:
         turn.overhead_s = turn.elapsed_s()
         self._metrics.overhead.observe(turn.overhead_s)
         return hold
+
+
+def _require_known(model: str, ladder: Ladder) -> None:
+    if model not in ladder.targets:
+        known = ", ".join(["auto", *ladder.targets][:20])
+        raise errors.ModelNotFound(
+            f"There is no model `{model[:100]}` here; there are: {known}. GET /v1/models lists all.",
+            param="model",
+        )
+
+
+def _refusing(unknown: list[str], ladder: Ladder) -> frozenset[str]:
+    """The models that do not take fields which OpenAI's format does not have.
+
+    Raises:
+        InvalidRequest: none takes them.
+    """
+    if not unknown:
+        return frozenset()
+    targets = ladder.targets
+    refusing = frozenset(name for name, target in targets.items() if not target.extra_params.issuperset(unknown))
+    if len(refusing) == len(targets):
+        raise errors.InvalidRequest(
+            f"`{unknown[0]}` is not a field of OpenAI's chat format, and no model here is configured to take it "
+            "(`extra_fields` in rung.yaml); remove it or mend its spelling.",
+            param=unknown[0],
+        )
+    return refusing
 
 
 _REPLIES: dict[type[refusals.PolicyError], Callable[[str], errors.RungError]] = {

@@ -166,6 +166,8 @@ class Settings(BaseSettings):
     tiers: list[str] = ["economy", "standard", "premium"]
     models: list[ModelSettings] = []
     tenants: list[TenantSettings] = []
+    # The operator's knobs of the decision, checked by `policies.declared` (docs/policy.md).
+    policies: dict[str, Any] = {}
     metrics_tenant_label: bool = False
 
     @model_validator(mode="after")
@@ -207,7 +209,7 @@ def load(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> S
     Raises:
         ConfigError: the file is missing, is not YAML or does not fit; the message names each place and remedy.
     """
-    file = path or _configured_path(environ)
+    file = path or configured_path(environ)
     content = _read_yaml(file) if file is not None else {}
     redis_url = environ.get("REDIS_URL")
     if redis_url and "RUNG_STORE__URL" not in environ:
@@ -221,7 +223,8 @@ def load(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> S
         raise ConfigError(_explain(error, file)) from None
 
 
-def _configured_path(environ: Mapping[str, str]) -> Path | None:
+def configured_path(environ: Mapping[str, str]) -> Path | None:
+    """The file that is read without being named: `RUNG_CONFIG`, else `./rung.yaml` where it exists, else None."""
     named = environ.get("RUNG_CONFIG")
     if named:
         return Path(named)

@@ -56,6 +56,12 @@ class Metrics:
             "Decisions made with the marked default because the classifier failed or was late.",
             registry=self.registry,
         )
+        self.reloads = Counter(
+            "rung_configuration_reloads",
+            "Changed configurations, by what became of them (in force, refused).",
+            ["result"],
+            registry=self.registry,
+        )
         self.in_flight = Gauge(
             "rung_requests_in_flight",
             "Requests being served.",

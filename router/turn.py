@@ -10,6 +10,7 @@ from typing import Any
 
 from policies.cost import usd
 from policies.types import Decision, Demand, Forecast, Wishes
+from router.live import Configuration
 from router.store import Principal, Rule
 from router.wire.reading import Extensions
 
@@ -24,6 +25,7 @@ class Turn:
     """The state of one request; written by `service` alone, in the order of the request's way.
 
     Attributes:
+        config: the configuration that it began with, and is decided and billed by.
         principal: who asks. request: the checked body. extensions, demand, wishes: what was read of it.
         started: `time.perf_counter()` at the request's arrival.
         answer_key: the key of its exact answer in the cache, or None where it may not be cached.
@@ -33,6 +35,7 @@ class Turn:
         rules: the limits that apply. limits: the `x-ratelimit-*` headers.
     """
 
+    config: Configuration
     principal: Principal
     request: Mapping[str, Any]
     request_id: str

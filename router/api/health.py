@@ -32,6 +32,7 @@ async def readyz(request: Request) -> Response:
         "problems": problems,
         "classifier": gateway.estimator.version,
         "catalog": gateway.ladder.catalog.version,
+        "configuration_refused": gateway.live.refused or None,
     }
     return json_reply(body, 503 if problems else 200)
 
