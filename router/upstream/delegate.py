@@ -14,7 +14,7 @@ import orjson
 
 from router.errors import UpstreamError
 from router.upstream import engine, faults
-from router.upstream.request import parameters
+from router.upstream.request import parameters, usable
 from router.upstream.stream import UpstreamStream
 from router.upstream.tally import Tally
 from router.upstream.types import Granted, UpstreamCall, UpstreamModel, UpstreamReply
@@ -31,13 +31,13 @@ async def supported(model: UpstreamModel) -> frozenset[str]:
     except litellm.exceptions.BadRequestError:
         msg = f"LiteLLM knows no provider for {model.name!r}: write it as provider/model"
         raise UpstreamError(msg) from None
-    return frozenset(litellm.get_supported_openai_params(name, custom_llm_provider=provider) or ())
+    return usable(model, litellm.get_supported_openai_params(name, custom_llm_provider=provider) or ())
 
 
 async def complete(call: UpstreamCall) -> UpstreamReply:
     """Ask once and wait for the whole answer. Raises UpstreamError."""
-    request, granted = await _request(call)
-    answer = await _ask(call, request)
+    arguments, granted = await request(call)
+    answer = await _ask(call, arguments)
     body = answer.model_dump(exclude_none=True)
     tally = Tally()
     _note_usage(body)
@@ -60,8 +60,8 @@ async def stream(call: UpstreamCall) -> AsyncGenerator[UpstreamStream]:
     deadline = asyncio.get_running_loop().time() + call.timeout_s
     try:
         async with asyncio.timeout_at(deadline):
-            request, granted = await _request(call)
-            chunks = await _ask(call, request | {"stream": True, "stream_options": {"include_usage": True}})
+            arguments, granted = await request(call)
+            chunks = await _ask(call, arguments | {"stream": True, "stream_options": {"include_usage": True}})
     except TimeoutError:
         raise faults.timeout(call.model.name) from None
     tally = Tally()
@@ -96,11 +96,11 @@ async def _frames(chunks: Any, tally: Tally, call: UpstreamCall, deadline: float
         raise faults.garbage(name, "the stream ended in the middle of the answer")
 
 
-async def _request(call: UpstreamCall) -> tuple[dict[str, Any], Granted]:
+async def request(call: UpstreamCall) -> tuple[dict[str, Any], Granted]:
     """The arguments of `litellm.acompletion`, and what became of the allowance."""
     params, granted = parameters(call, await supported(call.model))
     model = call.model
-    request: dict[str, Any] = {
+    arguments: dict[str, Any] = {
         "model": model.name,
         "messages": call.body["messages"],
         "api_base": model.api_base,
@@ -109,17 +109,19 @@ async def _request(call: UpstreamCall) -> tuple[dict[str, Any], Granted]:
         # One owner of attempts, and that is not LiteLLM.
         "num_retries": 0,
         "max_retries": 0,
+        # Tools would otherwise be searched for MCP servers, by a package that is not installed.
+        "_skip_mcp_handler": True,
         "max_tokens": granted.max_tokens,
     }
     if granted.extra:
-        request["extra_body"] = dict(granted.extra)
-    return request | dict(model.options) | params | dict(granted.params), granted
+        arguments["extra_body"] = dict(granted.extra)
+    return arguments | dict(model.options) | params | dict(granted.params), granted
 
 
-async def _ask(call: UpstreamCall, request: Mapping[str, Any]) -> Any:  # noqa: ANN401 - LiteLLM's own types
+async def _ask(call: UpstreamCall, arguments: Mapping[str, Any]) -> Any:  # noqa: ANN401 - LiteLLM's own types
     litellm = await engine.warm()
     try:
-        return await litellm.acompletion(**request)
+        return await litellm.acompletion(**arguments)
     except Exception as error:  # noqa: BLE001 - LiteLLM raises its own, the SDKs' and httpx's errors
         raise _classified(error, call.model.name) from None
 

@@ -15,6 +15,9 @@ from router.upstream.reasoning import EFFORT_TOKENS
 Entry = Mapping[str, Any]
 
 _O_SERIES = re.compile(r"o\d")
+_FIRST_GPT5 = re.compile(r"gpt-5(-mini|-nano)?")
+_GPT_VERSION = re.compile(r"gpt-(\d+)(?:\.(\d+))?")
+_TOOLS_OR_THOUGHT = (5, 4)
 _GEMINI_VERSION = re.compile(r"gemini-(\d+)")
 # Anthropic's least budget, and Gemini's ranges, as documented by them.
 _CLAUDE_LEAST = 1_024
@@ -41,20 +44,25 @@ def _efforts(family: str, *names: str, can_disable: bool | None = None) -> Reaso
     return Reasoning(family=family, control=Control.LEVELS, levels=_levels(*names), can_disable=off)
 
 
-def _openai(name: str, entry: Entry, family: str = "openai-effort") -> Reasoning:
+def _openai(name: str, entry: Entry, family: str | None = None) -> Reasoning:
     """o-series: low to high. gpt-5: from minimal. Later ones: from none; `xhigh` where the map says so.
 
     `max` is left out: OpenAI takes it on its responses interface only.
     """
+    family = family or ("openai-effort-or-tools" if _version(name) >= _TOOLS_OR_THOUGHT else "openai-effort")
     if _O_SERIES.match(name.rpartition("/")[2]):
         return _efforts(family, "low", "medium", "high")
-    lower = [low for low in ("none", "minimal") if entry.get(f"supports_{low}_reasoning_effort")]
+    first = _FIRST_GPT5.fullmatch(name) is not None  # Azure's entries do not say that it takes `minimal`
+    lower = [
+        low for low in ("none", "minimal") if entry.get(f"supports_{low}_reasoning_effort", first and low == "minimal")
+    ]
     upper = ["xhigh"] if entry.get("supports_xhigh_reasoning_effort") else []
     return _efforts(family, *lower, "low", "medium", "high", *upper)
 
 
-def _azure(name: str, entry: Entry) -> Reasoning:
-    return _openai(name, entry, "azure-effort")
+def _version(name: str) -> tuple[int, int]:
+    found = _GPT_VERSION.match(name)
+    return (int(found[1]), int(found[2] or 0)) if found else (0, 0)
 
 
 def _anthropic(_name: str, entry: Entry, family: str = "anthropic-budget") -> Reasoning:
@@ -158,7 +166,7 @@ def _unknown(_name: str, _entry: Entry) -> Reasoning:
 
 _PROVIDERS: Mapping[str, Callable[[str, Entry], Reasoning]] = {
     "openai": _openai,
-    "azure": _azure,
+    "azure": _openai,
     "anthropic": _anthropic,
     "gemini": _gemini,
     "vertex_ai": _gemini,

@@ -9,6 +9,7 @@ import asyncio
 import functools
 import logging
 import os
+import warnings
 from types import ModuleType
 
 # Without these two, importing LiteLLM fetches files from the network.
@@ -21,7 +22,14 @@ _LOGGERS = ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy")
 def load() -> ModuleType:
     """Import LiteLLM, with all off that retries, reports, drops parameters or prints. Blocks for seconds."""
     os.environ.update(_OFFLINE)
-    import litellm
+    # Its own deprecations are nothing that whoever runs Rung can mend; its first reply builds pydantic models
+    # for long.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import litellm
+
+        litellm.ModelResponse()
+        litellm.ModelResponseStream()
 
     litellm.drop_params = False
     litellm.modify_params = False

@@ -33,8 +33,9 @@ UPSTREAM = f"openai/{MODEL_ID}"
 # 200 MB.
 CONTEXT = 4_096
 MAX_OUTPUT = 2_048
-# Two answers at a time. llama.cpp's threads wait for each other by spinning: on as many threads as cores, one busy
-# neighbour makes an answer a hundred times slower (8 tokens in 38 s were seen), so half of the cores are left free.
+# Two answers at a time. llama.cpp's threads wait for each other by spinning: on as many threads as cores, one
+# busy neighbour makes an answer a hundred times slower (8 tokens in 38 s were seen), so half of the cores are
+# left free.
 SLOTS = 2
 THREADS = max(1, (os.cpu_count() or 2) // 2)
 # It loads in one to six seconds, by the disk and by who else uses the processor.

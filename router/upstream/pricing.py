@@ -20,7 +20,7 @@ import orjson
 
 from policies.types import Capability, Model, Prices, Reasoning
 from router.errors import NotPriced
-from router.upstream import dials
+from router.upstream import dials, reasoning
 
 _MAP_FILE = "model_prices_and_context_window_backup.json"
 # Dollars per token in the map; nano-dollars per million tokens here.
@@ -86,15 +86,22 @@ def facts(upstream: str) -> Facts:
     if limit is not None and window is not None and limit < window:
         notes += (f"the context window is cut from {window} to {limit} tokens: longer prompts cost more",)
         window = limit
+    dial = dials.of(upstream, entry)
     return Facts(
         known=True,
         prices=_prices(entry, provider),
         context_window=window,
         max_output=_positive(entry.get("max_output_tokens")) or _positive(entry.get("max_tokens")),
-        capabilities=_capabilities(entry, provider),
-        reasoning=dials.of(upstream, entry),
+        capabilities=_capabilities(entry, provider) - _out_of_reach(dial),
+        reasoning=dial,
         notes=notes,
     )
+
+
+def takes_sampling(upstream: str) -> bool:
+    """Whether the model takes a temperature at all; the latest ones of Anthropic and Gemini refuse any."""
+    found = _entry(upstream)
+    return found is None or found[0].get("supports_sampling_params") is not False
 
 
 def seed(
@@ -200,6 +207,12 @@ def _capabilities(entry: Mapping[str, Any], provider: str) -> frozenset[Capabili
     if provider in _LOGPROBS and not entry.get("supports_reasoning"):
         found.add(Capability.LOGPROBS)
     return frozenset(found)
+
+
+def _out_of_reach(dial: Reasoning) -> frozenset[Capability]:
+    """What a model that cannot stop thinking would refuse: tools, where its family takes them only without."""
+    lost = reasoning.FAMILIES[dial.family].no_tools and not dial.can_disable
+    return frozenset({Capability.TOOLS}) if lost else frozenset()
 
 
 def _positive(value: object) -> int | None:

@@ -73,11 +73,19 @@ class Family:
         write: a dose in the family's words: parameters for LiteLLM, and fields of the body.
         forbids: sampling parameters that must stay at their default while the model thinks.
         free_tools: whether a forced `tool_choice` is refused while the model thinks.
+        no_tools: whether any function tool is.
     """
 
     write: Writer
     forbids: frozenset[str] = frozenset()
     free_tools: bool = False
+    no_tools: bool = False
+
+    def forbids_thinking(self, body: Mapping[str, Any]) -> str | None:
+        """The parameter of this request that the family refuses while it thinks, or None."""
+        if self.free_tools and _forces_a_tool(body):
+            return "tool_choice"
+        return "tools" if self.no_tools and body.get("tools") else None
 
 
 def _nothing(_dose: Dose) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -135,7 +143,8 @@ FAMILIES: Mapping[str, Family] = {
     "always": Family(write=_nothing),
     "effort": Family(write=_effort),
     "openai-effort": Family(write=_effort, forbids=_SAMPLING),
-    "azure-effort": Family(write=_effort, forbids=_SAMPLING),
+    # From gpt-5.4 on, chat completions refuse function tools while the model reasons.
+    "openai-effort-or-tools": Family(write=_effort, forbids=_SAMPLING, no_tools=True),
     "anthropic-budget": Family(write=_anthropic_budget, forbids=_CLAUDE, free_tools=True),
     "anthropic-adaptive": Family(write=_anthropic_adaptive, forbids=_CLAUDE, free_tools=True),
     "gemini-budget": Family(write=_gemini_budget),
@@ -178,14 +187,15 @@ def grant(
     if cap < max_tokens:
         notes.append(f"max_tokens lowered from {max_tokens} to the model's limit of {cap}")
     wanted = _bounded(allowance, ceiling(body), cap, notes)
-    if wanted and family.free_tools and _forces_a_tool(body):
+    hindrance = family.forbids_thinking(body)
+    if wanted and hindrance:
         wanted = 0
-        notes.append("no thinking: the family refuses a forced tool_choice while it thinks")
+        notes.append(f"no thinking: the model refuses this {hindrance} while it thinks")
     dose = _round(reasoning, wanted, cap, notes)
-    if dose.thinks and family.free_tools and _forces_a_tool(body):
+    if dose.thinks and hindrance:
         raise UpstreamRejected(
-            "this model always thinks, and refuses a forced tool_choice then: set tool_choice to auto",
-            param="tool_choice",
+            f"this model always thinks, and refuses this {hindrance} then: let another model serve",
+            param=hindrance,
         )
     params, extra = family.write(dose)
     thinks = dose.thinks or not reasoning.can_disable

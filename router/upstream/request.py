@@ -8,14 +8,14 @@ upgrade moves one.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
 from router.errors import UpstreamCredentials, UpstreamRejected
-from router.upstream import engine, faults, reasoning
+from router.upstream import engine, faults, pricing, reasoning
 from router.upstream.types import Granted, UpstreamCall, UpstreamModel
 
 # Whose answers are OpenAI's format byte by byte: their answers are relayed, not translated.
@@ -63,6 +63,8 @@ _YIELDING = frozenset(
         "store",
     }
 )
+_SAMPLING = frozenset({"temperature", "top_p", "top_k"})
+_PENALTIES = frozenset({"presence_penalty", "frequency_penalty"})
 # LiteLLM would ask the environment for these (OPENAI_BASE_URL, ANTHROPIC_BASE_URL). There stands Rung's own
 # URL as soon as somebody follows our README in the same shell, and Rung would call itself.
 _BASES = {"openai": "https://api.openai.com/v1", "anthropic": "https://api.anthropic.com"}
@@ -106,6 +108,7 @@ def parameters(call: UpstreamCall, supported: frozenset[str]) -> tuple[dict[str,
     )
     kept: dict[str, Any] = {}
     notes = list(granted.notes)
+    omit = granted.omit | _either_or(call)
     for name, value in call.body.items():
         if name in _OWN or value is None or (name in reasoning.DIALS and name not in call.model.extra_params):
             continue
@@ -113,9 +116,9 @@ def parameters(call: UpstreamCall, supported: frozenset[str]) -> tuple[dict[str,
             raise UpstreamRejected(
                 "service_tier must be auto or default: the price of another one is not known", param=name
             )
-        if name in granted.omit:
+        if name in omit:
             if not (name == "temperature" and value == 1):
-                notes.append(f"{name} left at its default: the model does not take it while it thinks")
+                notes.append(f"{name} left at its default: the model does not take it with the rest of this")
         elif name in supported or name in call.model.extra_params:
             kept[name] = value
         elif name in _YIELDING:
@@ -126,6 +129,27 @@ def parameters(call: UpstreamCall, supported: frozenset[str]) -> tuple[dict[str,
                 param=name,
             )
     return kept, _with_notes(granted, tuple(notes))
+
+
+def _either_or(call: UpstreamCall) -> frozenset[str]:
+    """Claude takes a temperature or a top_p, and answers 400 to both."""
+    both = call.body.get("temperature") is not None and call.body.get("top_p") is not None
+    return frozenset({"top_p"}) if both and "claude" in call.model.name else frozenset()
+
+
+def usable(model: UpstreamModel, by_litellm: Iterable[str]) -> frozenset[str]:
+    """The parameters that the model takes: those that LiteLLM names, less those that do not arrive."""
+    refused = _SAMPLING if not pricing.takes_sampling(model.name) else frozenset[str]()
+    return frozenset(by_litellm) - refused - _swallowed(model)
+
+
+def _swallowed(model: UpstreamModel) -> frozenset[str]:
+    """What LiteLLM says that the model takes, and then leaves out without a word."""
+    name = model.name
+    if "nova" in name or model.provider == "gemini":
+        penalties = _PENALTIES if model.reasoning.family == "gemini-level" else frozenset[str]()
+        return frozenset({"parallel_tool_calls"}) | penalties
+    return frozenset()
 
 
 def unsupported(model: UpstreamModel, body: Mapping[str, Any], supported: frozenset[str]) -> tuple[str, ...]:
@@ -186,13 +210,14 @@ class Wire:
         self.model = model
         self.name: str = name
         self.provider: str = provider
-        self.supported = frozenset(config.get_supported_openai_params(name))
+        self.supported = usable(model, config.get_supported_openai_params(name))
         # A copy of our own, because some are shared, and because asking LiteLLM's map for the supported
         # parameters at every call would cost more than everything else together.
         self.config: Any = copy.copy(config)
         self.config.get_supported_openai_params = self._supported_params
         self._key = key
         self._base = base
+        self._at_openai = model.provider == "openai" and model.api_base is None
         self._no_key = litellm.exceptions.AuthenticationError
         self._refusals = (litellm.exceptions.BadRequestError, litellm.UnsupportedParamsError, ValueError)
         self.litellm_params = {"custom_llm_provider": provider, "api_base": base, **dict(model.options)}
@@ -216,11 +241,11 @@ class Wire:
 
     def _build(self, call: UpstreamCall, params: dict[str, Any], granted: Granted) -> Outbound:
         messages = copy.deepcopy(call.body["messages"])
-        own = {name: value for name, value in params.items() if name in self.supported}
-        cap = "max_completion_tokens" if "max_completion_tokens" in self.supported else "max_tokens"
-        optional = self.config.map_openai_params(
-            own | dict(granted.params) | {cap: granted.max_tokens}, {}, self.name, drop_params=False
-        )
+        own = {name: value for name, value in (params | dict(granted.params)).items() if name in self.supported}
+        # OpenAI's newer name is not known to everybody who speaks its format, and a cap that is ignored is
+        # none.
+        cap = "max_completion_tokens" if self._at_openai else "max_tokens"
+        optional = self.config.map_openai_params(own | {cap: granted.max_tokens}, {}, self.name, drop_params=False)
         json_mode = bool(optional.pop("json_mode", False))
         litellm_params: dict[str, Any] = dict(self.litellm_params)
         headers = self.config.validate_environment(
@@ -240,7 +265,10 @@ class Wire:
             litellm_params=litellm_params,
             stream=call.stream,
         )
-        extra = {name: value for name, value in params.items() if name not in self.supported}
+        # What LiteLLM does not know of this model would vanish in its mapping: it goes into the body as it
+        # is.
+        extra = {name: value for name, value in (params | dict(granted.params)).items() if name not in self.supported}
+        extra |= optional.pop("extra_body", None) or {}
         if call.stream:
             optional |= {"stream": True}
             if self.provider in RELAYED:
