@@ -17,7 +17,7 @@ from policies.choice import Taste, choose
 from policies.errors import ModelDenied, NoCandidate, NotReachable, TooLong, Unaffordable
 from policies.explain import Board, Ladder, Sentences, candidate, notes
 from policies.exploration import explore
-from policies.plan import attempt, fallbacks
+from policies.plan import attempt, fallback_money, fallbacks
 from policies.policy import DEFAULT, Policy
 from policies.rungs import Rung, latency_s, price_rungs
 from policies.types import Attempt, Decision, Demand, Forecast, Purse, Wishes
@@ -126,9 +126,10 @@ def _decision(board: Board, rungs: list[Rung], draw: float | None) -> Decision:
     taken, propensity = explore(
         chosen, affordable, draw=draw, share=board.wishes.explore, extra_nano=board.policy.explore_extra_nano
     )
-    others = () if demand.model else fallbacks(taken, affordable, taste, board.policy.max_attempts - 1)
-    plan = tuple([_call(board, rung) for rung in (taken, *others)])
-    wanted = plan[0] if preferred is taken else _call(board, preferred)
+    others = () if demand.model else fallbacks(taken, affordable, taste, board.policy)
+    spare = fallback_money(taken, board.policy, board.money)
+    plan = (_call(board, taken, board.money), *(_call(board, rung, spare) for rung in others))
+    wanted = plan[0] if preferred is taken else _call(board, preferred, board.money)
     return Decision(
         preferred=candidate(preferred, wanted, available=board.can_call(preferred)),
         chosen=candidate(taken, plan[0], available=True),
@@ -147,8 +148,8 @@ def _decision(board: Board, rungs: list[Rung], draw: float | None) -> Decision:
     )
 
 
-def _call(board: Board, rung: Rung) -> Attempt:
-    return attempt(rung, board.demand, board.forecast, board.policy, board.money)
+def _call(board: Board, rung: Rung, money: int | None) -> Attempt:
+    return attempt(rung, board.demand, board.forecast, board.policy, money)
 
 
 def _nothing_fits(board: Board) -> NoCandidate:

@@ -68,6 +68,8 @@ _KNOBS = {
     "answer_cap": _Range(least=16, most=1_000_000, whole=True),
     "answer_cap_factor": _Range(least=1, most=100, whole=True),
     "max_attempts": _Range(least=1, most=10, whole=True),
+    "fallback_hold_usd": _Range(least=0, most=1000, usd=True),
+    "fallback_hold_factor": _Range(least=0, most=1000, whole=True),
     "thinking_quantile": _Range(least=0, most=1, open=True),
     "explore_extra_usd": _Range(least=0, most=100, usd=True),
 }

@@ -37,10 +37,11 @@ def attempt(rung: Rung, demand: Demand, forecast: Forecast, policy: Policy, mone
     )
 
 
-def fallbacks(chosen: Rung, rungs: Sequence[Rung], taste: Taste, count: int) -> list[Rung]:
+def fallbacks(chosen: Rung, rungs: Sequence[Rung], taste: Taste, policy: Policy) -> list[Rung]:
     """The best rung of each other model by utility, those of another provider than the choice's ahead.
 
-    A provider that fails, fails for all its models more often than for one.
+    A provider that fails, fails for all its models more often than for one. Of fallbacks that could not be held within
+    `fallback_money` only the first is kept.
     """
     value, weight = taste.value, taste.weight
     best: list[tuple[float, Rung]] = []
@@ -53,4 +54,12 @@ def fallbacks(chosen: Rung, rungs: Sequence[Rung], taste: Taste, count: int) -> 
     own = chosen.entry.provider
     others = [(r.entry.provider == own, -u, r.entry.model.id, r) for u, r in best if r.entry is not chosen.entry]
     others.sort(key=itemgetter(0, 1, 2))
-    return [rung for *_, rung in others[:count]]
+    bearable = fallback_money(chosen, policy, None)
+    kept = [rung for place, (*_, rung) in enumerate(others) if place == 0 or rung.worst <= bearable]
+    return kept[: policy.max_attempts - 1]
+
+
+def fallback_money(chosen: Rung, policy: Policy, money: int | None) -> int:
+    """What a fallback may hold: the hold covers the dearest attempt, and should not freeze much for what is rare."""
+    bearable = max(policy.fallback_hold_nano, policy.fallback_hold_factor * chosen.worst)
+    return bearable if money is None else min(bearable, money)

@@ -178,6 +178,20 @@ def test_fallbacks_prefer_another_provider():
     ]
 
 
+def test_fallbacks_hold_little_beside_the_choice_by_capping_their_answers():
+    plan = decide(**ask(forecast=SUM)).plan
+    assert [a.model for a in plan] == ["smollm2-135m", "gpt-5-mini", "claude-opus"]
+    assert plan[2].worst_cost_nano <= USD // 50
+    assert plan[2].max_tokens >= SUM.answer_tokens_high
+    generous = decide(**ask(forecast=SUM, policy=Policy(fallback_hold_nano=USD))).plan
+    assert generous[2].max_tokens == 4096
+
+
+def test_a_further_fallback_that_would_freeze_far_more_than_the_choice_is_left_out():
+    frugal = Policy(fallback_hold_nano=1, fallback_hold_factor=0)
+    assert [a.model for a in decide(**ask(forecast=SUM, policy=frugal)).plan] == ["smollm2-135m", "gpt-5-mini"]
+
+
 def test_the_plan_is_no_longer_than_the_policy_says():
     assert len(decide(**ask(policy=Policy(max_attempts=1))).plan) == 1
 

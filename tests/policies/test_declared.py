@@ -25,6 +25,8 @@ def test_every_knob_can_be_set_and_dollars_are_exact():
             "answer_cap": 2048,
             "answer_cap_factor": 3,
             "max_attempts": 2,
+            "fallback_hold_usd": 0.5,
+            "fallback_hold_factor": 3,
             "thinking_quantile": 0.9,
             "explore_extra_usd": 0.000000001,
             "curves": {"logic": {"gain": 3}, "chess": {"gain": 2.0, "floor_tokens": 500}},
@@ -33,6 +35,7 @@ def test_every_knob_can_be_set_and_dollars_are_exact():
     assert (policy.version, policy.max_attempts, policy.answer_cap) == ("2026-11", 2, 2048)
     assert (policy.value_at_0_nano, policy.value_at_1_nano) == (USD // 1000, 2 * USD)
     assert policy.explore_extra_nano == 1
+    assert (policy.fallback_hold_nano, policy.fallback_hold_factor) == (USD // 2, 3)
     assert policy.curves["logic"] == Curve(gain=3.0)
     assert policy.curves["chess"] == Curve(gain=2.0, floor_tokens=500)
     assert policy.curves["coding"] == PRIORS["coding"]

@@ -59,6 +59,9 @@ def test_no_candidate_that_is_served_breaks_a_constraint(
         assert wishes.allow is None or model.id in wishes.allow
         assert demand.model in {None, model.id}
         assert attempt.allowance < attempt.max_tokens <= model.max_output
+        cap = demand.max_output_tokens or model.max_output
+        room = min(cap, model.max_output, model.context_window - demand.input_tokens)
+        assert attempt.max_tokens - attempt.allowance >= min(forecast.answer_tokens_high, room)
         assert demand.input_tokens + attempt.max_tokens <= model.context_window
         assert attempt.max_tokens <= (demand.max_output_tokens or attempt.max_tokens)
         assert purse.remaining_nano is None or attempt.worst_cost_nano <= purse.remaining_nano
