@@ -16,6 +16,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.gateway import PATIENT_MS
+
 READY_TIMEOUT_S = 120.0
 POLL_S = 0.05
 
@@ -35,7 +37,8 @@ def rung() -> str:
 
 
 def clean_environment(home: Path, **extra: str) -> dict[str, str]:
-    return {"HOME": str(home), "PATH": os.environ["PATH"], **extra}
+    patient = {"RUNG_STORE__TIMEOUT_MS": str(PATIENT_MS)}
+    return {"HOME": str(home), "PATH": os.environ["PATH"], **patient, **extra}
 
 
 @contextmanager
