@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import orjson
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -30,6 +31,7 @@ from training.prices import GUESSED, Basis, Price, price_of, read_prices
 REQUIRED = ("prompt", "model", "score")
 TEXT_COLUMNS = ("prompt", "model", "source", "query_id", "category")
 NUMBER_COLUMNS = ("score", "cost_usd", "prompt_tokens", "completion_tokens", "reasoning_tokens", "n_samples")
+NO_NUMBER = ("nan", "NaN", "NA", "null", "None")  # how programs write a missing number
 BYTES_PER_TOKEN = 4.0  # of English and code in the common vocabularies; Chinese comes to .75 token a character
 DEFAULT_ANSWER_TOKENS = 200.0  # what the data directory's README takes where a row gives none
 
@@ -139,9 +141,9 @@ def read_table(path: Path) -> pd.DataFrame:
             case ".parquet":
                 return _read_parquet(path)
             case ".csv":
-                return pd.read_csv(path, low_memory=False)
+                return _read_csv(path)
             case ".jsonl" | ".ndjson":
-                return pd.read_json(path, lines=True, convert_dates=False)
+                return pd.DataFrame([orjson.loads(line) for line in path.read_bytes().splitlines() if line.strip()])
             case other:
                 raise DataError(f"{path.name}: {other or 'no ending'} is not known; use .parquet, .csv or .jsonl")
     except (pa.ArrowException, ValueError, OSError) as error:
@@ -223,6 +225,13 @@ def count_tokens(text: str) -> float:
 def _read_parquet(path: Path) -> pd.DataFrame:
     texts = [f.name for f in pq.read_schema(path) if pa.types.is_string(f.type) or pa.types.is_large_string(f.type)]
     return pq.read_table(path, read_dictionary=texts).to_pandas()
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    """Text columns stay as written: a prompt may well be `NA`, `null` or `12`."""
+    missing = {name: ["", *NO_NUMBER] for name in NUMBER_COLUMNS} | {name: [""] for name in TEXT_COLUMNS}
+    texts: Any = dict.fromkeys(TEXT_COLUMNS, str)
+    return pd.read_csv(path, low_memory=False, keep_default_na=False, na_values=missing, dtype=texts)
 
 
 def _read_one(path: Path, prices: Path | None) -> Results:

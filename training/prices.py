@@ -38,17 +38,13 @@ SIZE_CLASSES: tuple[tuple[float, float], ...] = (
     (150.0, 0.9),
     (math.inf, 2.5),
 )
-UNKNOWN_SIZE_BILLIONS = (
-    70.0  # the middle of what is offered: neither flatters nor rules out a model of unknown size
-)
+UNKNOWN_SIZE_BILLIONS = 70.0  # the middle of what is offered: neither flatters nor rules out a model of unknown size
 
 _SIZE = re.compile(r"(?:(\d+)x)?(\d+(?:\.\d+)?)b(?![a-z])")
 _DATED = re.compile(
     r"(?:[-@_](?:\d{4}-\d{2}-\d{2}|\d{8}|\d{4}|\d{2}-\d{2}-\d{2}|\d{3}|preview|latest|instruct|inst|chat|it|hf|exp))+$"
 )
-_ACTIVE_SHARE = (
-    0.35  # a mixture of experts is priced by about this share of its nominal size (8x7B costs like 20B)
-)
+_ACTIVE_SHARE = 0.35  # a mixture of experts is priced by about this share of its nominal size (8x7B costs like 20B)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,11 +70,7 @@ def read_prices(path: Path) -> dict[str, Price]:
         )
     prices: dict[str, Price] = {}
     for model, into, out in table[list(PRICE_COLUMNS)].itertuples(index=False):
-        if not (_is_price(into) and _is_price(out)):
-            raise ValueError(
-                f"{path.name}: {model} costs {into} / {out}; give positive dollars, or delete the row"
-            )
-        prices[str(model)] = Price(input=float(into), output=float(out), basis="list")
+        prices[str(model)] = Price(input=_dollars(path, model, into), output=_dollars(path, model, out), basis="list")
     return prices
 
 
@@ -118,5 +110,11 @@ def class_price(size: float) -> float:
     return next(usd for limit, usd in SIZE_CLASSES if size <= limit)
 
 
-def _is_price(value: object) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value) and value > 0
+def _dollars(path: Path, model: object, value: object) -> float:
+    try:
+        dollars = float(str(value))
+    except ValueError:
+        dollars = math.nan
+    if not (math.isfinite(dollars) and dollars > 0):
+        raise ValueError(f"{path.name}: {model} costs {value}; give positive dollars, or delete the row")
+    return dollars

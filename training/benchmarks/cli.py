@@ -197,6 +197,33 @@ def robustness(
     console.show(result, as_json=as_json, text=robustness_text)
 
 
+@app.command(cls=SeveralValues)
+def tokens(
+    *,
+    data: Data,
+    drop: Drop = None,
+    prices: Prices = None,
+    resamples: Resamples = 1000,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Whether the 90 % quantile of completion tokens holds (coverage), and what reserving it costs.
+
+    The reserve is over the mean of the tokens used; each model's own constant quantile stands beside.
+
+    \b
+    rung bench tokens --data mmlu_pro.parquet zeroeval.parquet
+    """  # noqa: D301 - click reads \b as "do not rewrap"
+    from classifier import load_default
+    from training.benchmarks import console
+    from training.benchmarks.tokens import over_files, tokens_text
+
+    with console.user_errors(), console.progress() as step:
+        matrices = {path.stem: console.load([path], prices, drop) for path in data}
+        result = over_files(matrices, load_default(), resamples=resamples, seed=seed, progress=step)
+    console.show(result, as_json=as_json, text=tokens_text)
+
+
 @app.command()
 def latency(*, as_json: AsJson = False) -> None:
     """Milliseconds of the classifier and of a policy decision, load time and memory, in a fresh interpreter.

@@ -19,6 +19,7 @@ Embed = Callable[[Sequence[str]], Vectors]
 
 NEIGHBOURS = 200  # the best of 25, 50, 100 and 200 on routellm_mmlu_dev and ulab_llmrouter, five-fold
 PRIOR = 1.0  # neighbours' worth of the overall mean, for models that hardly any neighbour was answered by
+MAX_SHARE = 0.1  # of few training questions no more count as near
 BLOCK = 1024  # test queries at once: their similarities to 60,000 exemplars are 250 MB
 
 
@@ -53,7 +54,7 @@ class Knn:
         self, vectors: Vectors, labels: NDArray[np.float64], overall: NDArray[np.float64]
     ) -> NDArray[np.float64]:
         """(n, m) neighbours' means with a prior of the overall mean."""
-        k = min(NEIGHBOURS, len(labels))
+        k = max(1, min(NEIGHBOURS, int(len(labels) * MAX_SHARE)))
         nearest = np.argpartition(-(vectors @ self._vectors.T), k - 1, axis=1)[:, :k]
         known = np.isfinite(labels)
         total = np.where(known, labels, 0.0)[nearest].sum(axis=1)

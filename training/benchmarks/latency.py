@@ -9,20 +9,21 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from training.benchmarks.probe import CALLS
 from training.benchmarks.tables import table
 
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 TIMEOUT_S = 300.0  # it takes some ten seconds; a machine that needs minutes is too busy to be measured
 
 
-def measure(artefact: str = "default") -> dict[str, Any]:
+def measure(artefact: str = "default", *, calls: int = CALLS) -> dict[str, Any]:
     """Latencies in milliseconds, load time in seconds, memory in MB over the bare interpreter.
 
     Raises:
         ValueError: the measuring process failed; the message is its own.
     """
     done = subprocess.run(  # noqa: S603 - our own module, with our own interpreter
-        [sys.executable, "-m", "training.benchmarks.probe", artefact],
+        [sys.executable, "-m", "training.benchmarks.probe", artefact, str(calls)],
         env={**os.environ, **ONE_THREAD},
         capture_output=True,
         text=True,

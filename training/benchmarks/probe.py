@@ -47,7 +47,7 @@ def texts(words: int, count: int, *, seed: int = 0) -> list[str]:
     return [" ".join(_word(draw) for _ in range(words)) for _ in range(count)]
 
 
-def quantiles(call: Callable[[Any], object], inputs: Sequence[Any]) -> dict[str, float]:
+def quantiles(call: Callable[[Any], object], inputs: Sequence[Any], calls: int) -> dict[str, float]:
     """`p50_ms`, `p99_ms` by the clock and `cpu_p99_ms` by the thread's own time, after a warm-up.
 
     On a busy machine the clock's p99 is the scheduler's, the thread's is ours. The garbage collector runs as it would.
@@ -55,13 +55,13 @@ def quantiles(call: Callable[[Any], object], inputs: Sequence[Any]) -> dict[str,
     for one in islice(cycle(inputs), WARM_UP):
         call(one)
     gc.collect()
-    spent = [_spent(call, one) for one in islice(cycle(inputs), CALLS)]
+    spent = [_spent(call, one) for one in islice(cycle(inputs), calls)]
     clock, own = sorted(pair[0] for pair in spent), sorted(pair[1] for pair in spent)
-    at = (CALLS * 99) // 100
-    return {"p50_ms": clock[CALLS // 2] / 1e6, "p99_ms": clock[at] / 1e6, "cpu_p99_ms": own[at] / 1e6}
+    at = (calls * 99) // 100
+    return {"p50_ms": clock[calls // 2] / 1e6, "p99_ms": clock[at] / 1e6, "cpu_p99_ms": own[at] / 1e6}
 
 
-def measure(artefact: str) -> dict[str, Any]:
+def measure(artefact: str, calls: int = CALLS) -> dict[str, Any]:
     """Everything, in the order in which a serving process would meet it."""
     bare = memory_mb()
     start = perf_counter()
@@ -71,12 +71,12 @@ def measure(artefact: str) -> dict[str, Any]:
     model.estimate(Query(text="Hello"))
     loaded, load_s = memory_mb(), perf_counter() - start
     rows = [
-        {"name": f"classifier_{n}_words", **quantiles(model.estimate, [Query(text=t) for t in texts(n, CALLS)])}
+        {"name": f"classifier_{n}_words", **quantiles(model.estimate, [Query(text=t) for t in texts(n, calls)], calls)}
         for n in (20, 600)
     ]
     longest = [Query(text=text) for text in texts(50_000, 20)]  # more than 200,000 characters
-    rows.append({"name": "classifier_200000_characters", **quantiles(model.estimate, longest)})
-    rows.append({"name": "policy_decision", **_decisions()})
+    rows.append({"name": "classifier_200000_characters", **quantiles(model.estimate, longest, calls)})
+    rows.append({"name": "policy_decision", **_decisions(calls)})
     return {
         "results": rows,
         "load_s": load_s,
@@ -98,7 +98,7 @@ def _spent(call: Callable[[Any], object], one: object) -> tuple[int, int]:
     return perf_counter_ns() - start, thread_time_ns() - own
 
 
-def _decisions() -> dict[str, float]:
+def _decisions(calls: int) -> dict[str, float]:
     """Policy decisions over 12 models x 6 allowances."""
     from policies.catalog import Catalog
     from policies.decide import decide
@@ -123,7 +123,7 @@ def _decisions() -> dict[str, float]:
     catalog, draw = Catalog(models), Random(0)  # noqa: S311 - made-up difficulties
     forecasts = [
         Forecast(difficulty=d, success={m.id: max(0.0, min(1.0, m.ability + 0.5 - d)) for m in models})
-        for d in (draw.random() for _ in range(CALLS))
+        for d in (draw.random() for _ in range(calls))
     ]
 
     def one(forecast: Forecast) -> object:
@@ -131,8 +131,8 @@ def _decisions() -> dict[str, float]:
             catalog=catalog, demand=Demand(input_tokens=300), forecast=forecast, wishes=Wishes(), purse=Purse()
         )
 
-    return quantiles(one, forecasts)
+    return quantiles(one, forecasts, calls)
 
 
 if __name__ == "__main__":
-    print(json.dumps(measure(sys.argv[1] if len(sys.argv) > 1 else "default")))
+    print(json.dumps(measure(sys.argv[1], int(sys.argv[2]))))
