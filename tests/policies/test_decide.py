@@ -189,7 +189,9 @@ def test_fallbacks_hold_little_beside_the_choice_by_capping_their_answers():
 
 def test_a_further_fallback_that_would_freeze_far_more_than_the_choice_is_left_out():
     frugal = Policy(fallback_hold_nano=1, fallback_hold_factor=0)
-    assert [a.model for a in decide(**ask(forecast=SUM, policy=frugal)).plan] == ["smollm2-135m", "gpt-5-mini"]
+    plan = decide(**ask(forecast=SUM, policy=frugal)).plan
+    assert [a.model for a in plan] == ["smollm2-135m", "gpt-5-mini"]
+    assert plan[1].max_tokens == SUM.answer_tokens_high
 
 
 def test_the_plan_is_no_longer_than_the_policy_says():
@@ -221,6 +223,15 @@ def test_money_that_covers_nothing_is_refused_with_both_figures():
     with pytest.raises(Unaffordable, match=r"0\.000000005 USD left") as refused:
         decide(**ask(catalog=paid, purse=Purse(remaining_nano=5)))
     assert refused.value.needed_nano > refused.value.remaining_nano == 5
+
+
+def test_a_hold_is_rounded_up_so_that_it_is_never_short_by_a_part_of_a_nano_dollar():
+    cheap = Catalog([replace(LOCAL, prices=Prices(input=0, output=300_000))])  # 0.3 nano-dollars a token
+    forecast = replace(SUM, answer_tokens_high=91)
+    with pytest.raises(Unaffordable) as refused:
+        decide(**ask(catalog=cheap, forecast=forecast, purse=Purse(remaining_nano=27)))
+    assert refused.value.needed_nano == 28
+    assert decide(**ask(catalog=cheap, forecast=forecast, purse=Purse(remaining_nano=28))).hold_nano == 28
 
 
 def test_a_ceiling_on_cost_that_covers_nothing_is_the_callers_to_raise():
