@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,7 @@ from policies.receipt import receipt
 from policies.types import Attempt, Decision
 from router.billing import Bill, bill
 from router.dispatch import Dispatcher, Opened, Trail
-from router.errors import UpstreamError, UpstreamTimeout
+from router.errors import DRAINING, Draining, RungError, UpstreamError, UpstreamTimeout
 from router.records import answered, failed, remembered
 from router.settlement import Ending, Settler
 from router.store import Answer, Hold, Places, Receipt
@@ -29,6 +30,10 @@ from router.wire.replay import Recorder, chunks_of, completion_with, worth_keepi
 
 # Stands where a tier's name would, when no model was called.
 CACHED_TIER = "cache"
+# Ends a stream that this process must leave: an error, so that nobody takes the answer for whole.
+_FAREWELL = as_sse(Draining(DRAINING))
+
+log = logging.getLogger("rung.answering")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +61,7 @@ class Answering:
         self._settler.note(turn.principal.tenant.id, _receipt(turn, remembered(turn, model)), _places_back(turn))
         headers = reply_headers(turn, model=model, tier=CACHED_TIER, attempts=0, allowance=0, cost_nano=0)
         if turn.wants_stream:
-            return EventStream(_replayed(turn, completion), headers)
+            return EventStream(_replayed(turn, completion), headers, farewell=_FAREWELL)
         if turn.extensions.explain:
             answer = completion_with(answer, {"decision_id": turn.id, "cache": "hit"})
         return Reply(body=answer, headers=headers)
@@ -65,6 +70,10 @@ class Answering:
         """Free the places that the limits gave to a request which makes no call."""
         if turn.rules:
             self._settler.note(turn.principal.tenant.id, None, _places_back(turn))
+
+    def release(self, reserving: Awaitable[Hold]) -> None:
+        """Release a hold that is being made for a request whose client has gone: no call was made."""
+        self._settler.release(reserving)
 
     async def complete(self, turn: Turn, decision: Decision, hold: Hold) -> Reply:
         """The whole answer.
@@ -109,7 +118,7 @@ class Answering:
         self._settler.watch(hold, lambda: self._bill(turn, attempt, tally.usage, tally.output_chars).cost_nano)
         frames = self._frames(turn, opened, hold)
         await anext(frames)  # only a generator that is under way settles when it is closed
-        return EventStream(frames, self._headers(turn, opened.trail, None))
+        return EventStream(frames, self._headers(turn, opened.trail, None), farewell=_FAREWELL)
 
     async def _frames(self, turn: Turn, opened: Opened, hold: Hold) -> AsyncGenerator[bytes]:
         """Once b"" and then the client's frames. Settled before the end is told, or when the client leaves."""
@@ -131,6 +140,9 @@ class Answering:
         except UpstreamError as error:
             self._metrics.upstream_errors.labels(opened.trail.attempt.model, error.code).inc()
             yield as_sse(error)
+        except Exception:
+            log.exception("a stream failed unexpectedly")
+            yield as_sse(RungError("Rung failed unexpectedly; the operator's log has the details."))
         finally:
             if not settled:
                 self._settler.end_soon(hold, self._stream_ending(turn, opened, None)[1])

@@ -37,7 +37,8 @@ from router.store import Store
 from router.telemetry import Metrics
 from router.tenants import declare_tenants
 from router.upstream.client import UpstreamClient
-from router.wire.errors import on_http_error, on_rung_error, on_unexpected
+from router.wire.body import ClientGone
+from router.wire.errors import on_client_gone, on_http_error, on_rung_error, on_unexpected
 
 log = logging.getLogger("rung")
 
@@ -100,9 +101,11 @@ def create_app(settings: Settings | None = None, resources: Resources | None = N
         docs_url=None,
         redoc_url=None,
         openapi_url="/openapi.json",
+        redirect_slashes=False,  # the redirect would be made of the client's Host header
     )
     app.router.routes.extend(_routes())
     app.add_exception_handler(RungError, on_rung_error)
+    app.add_exception_handler(ClientGone, on_client_gone)
     app.add_exception_handler(HTTPException, on_http_error)
     app.add_exception_handler(Exception, on_unexpected)
     app.add_middleware(Envelope, in_flight=metrics.in_flight)
@@ -127,7 +130,10 @@ async def _open(settings: Settings, resources: Resources, metrics: Metrics, stac
     """Open everything that a gateway needs, in order; `stack` closes it in reverse."""
     pepper = read_pepper(settings)
     live = Live(configure(settings, os.environ, resources.local_model), local=resources.local_model)
-    store = await Store.connect(resources.store_url, pepper=pepper, reply_timeout_s=settings.store.timeout_ms / 1000)
+    patience_s = settings.store.timeout_ms / 1000
+    store = await Store.connect(
+        resources.store_url, pepper=pepper, reply_timeout_s=patience_s, connect_timeout_s=patience_s
+    )
     stack.push_async_callback(store.close)
     await declare_tenants(store, settings, demo_key=resources.demo_key)
     estimator = Estimator(

@@ -195,6 +195,9 @@ class StoreUnavailable(RungError):
     code = "store_unavailable"
 
 
+DRAINING = "This process is shutting down; ask again, another one will answer."
+
+
 class Draining(RungError):
     """The process is shutting down and takes no new work."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import secrets
 
@@ -9,9 +10,10 @@ import orjson
 from prometheus_client import Gauge
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from router.wire.errors import error_body
+from router.errors import DRAINING, Draining
+from router.wire.errors import error_body, reply_to
 
-_SANE_ID = re.compile(rb"^[A-Za-z0-9._:-]{1,128}$")
+_SANE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 # uvicorn's own limit on the head is 64 KB; ours is on what honest clients send.
 MAX_HEADERS = 100
 MAX_HEADER_BYTES = 32 * 1024
@@ -35,8 +37,12 @@ class Envelope:
         request_id = _request_id(scope)
         scope["rung.request_id"] = request_id
 
+        answered = False
+
         async def send_with_id(message: Message) -> None:
+            nonlocal answered
             if message["type"] == "http.response.start":
+                answered = True
                 headers = message.setdefault("headers", [])
                 if not any(name == b"x-request-id" for name, _ in headers):
                     message["headers"] = [*headers, (b"x-request-id", request_id.encode())]
@@ -48,13 +54,17 @@ class Envelope:
         self._in_flight.inc()
         try:
             await self._app(scope, receive, send_with_id)
+        except asyncio.CancelledError:  # the process ends and may wait no longer; streams see to it themselves
+            if answered:
+                raise
+            await reply_to(Draining(DRAINING, retry_after_s=1))(scope, receive, send_with_id)
         finally:
             self._in_flight.dec()
 
 
 def _request_id(scope: Scope) -> str:
     for name, value in scope["headers"]:
-        if name == b"x-request-id" and _SANE_ID.match(value):
+        if name == b"x-request-id" and _SANE_ID.fullmatch(value):
             return value.decode()
     return "req_" + secrets.token_hex(12)
 

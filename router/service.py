@@ -6,6 +6,7 @@ limits, purse and cache look-up (one trip to the store) -> estimate -> decide ->
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from typing import Any
@@ -20,7 +21,7 @@ from router.auth import allowed_models, require_model
 from router.estimation import Estimator, forecast_of
 from router.ladder import Ladder
 from router.live import Live
-from router.store import Hold, Principal, State, Store, answer_key, rules
+from router.store import Hold, Opening, Principal, State, Store, answer_key, rules
 from router.streaming import EventStream
 from router.telemetry import Metrics
 from router.turn import Turn
@@ -68,15 +69,7 @@ class Service:
             RungError: anything that keeps it from being answered.
         """
         turn = self._read(principal, body, headers, request_id)
-        opening = await self._store.opening(
-            principal.tenant.id,
-            request_id=turn.id,
-            rules=turn.rules,
-            tokens=turn.demand.input_tokens,
-            scopes=(principal.scope,),
-            cache_key=_readable_key(turn),
-            lease_s=turn.config.settings.server.request_timeout_s,
-        )
+        opening = await self._open(turn)
         opening.verdict.require()
         turn.limits = opening.verdict.headers()
         if opening.answer is not None:
@@ -90,6 +83,22 @@ class Service:
         if turn.wants_stream:
             return await self._answering.stream(turn, decision, hold)
         return await self._answering.complete(turn, decision, hold)
+
+    async def _open(self, turn: Turn) -> Opening:
+        principal = turn.principal
+        try:
+            return await self._store.opening(
+                principal.tenant.id,
+                request_id=turn.id,
+                rules=turn.rules,
+                tokens=turn.demand.input_tokens,
+                scopes=(principal.scope,),
+                cache_key=_readable_key(turn),
+                lease_s=turn.config.settings.server.request_timeout_s,
+            )
+        except asyncio.CancelledError:  # the store takes the places all the same, and answers nobody
+            self._answering.give_back(turn)
+            raise
 
     async def quote(
         self, principal: Principal, body: dict[str, Any], headers: Headers, request_id: str
@@ -154,13 +163,20 @@ class Service:
         return turn.decision
 
     async def _reserve(self, turn: Turn, decision: Decision) -> Hold:
-        hold = await self._store.ledger.reserve(
-            turn.principal.tenant.id,
-            turn.id,
-            decision.hold_nano,
-            scopes=(turn.principal.scope,),
-            state=State.STREAM if turn.wants_stream else State.CALL,
+        reserving = asyncio.ensure_future(
+            self._store.ledger.reserve(
+                turn.principal.tenant.id,
+                turn.id,
+                decision.hold_nano,
+                scopes=(turn.principal.scope,),
+                state=State.STREAM if turn.wants_stream else State.CALL,
+            )
         )
+        try:
+            hold = await asyncio.shield(reserving)
+        except asyncio.CancelledError:  # the money is set aside all the same: nothing was bought with it
+            self._answering.release(reserving)
+            raise
         turn.overhead_s = turn.elapsed_s()
         self._metrics.overhead.observe(turn.overhead_s)
         return hold

@@ -9,17 +9,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
-from router.errors import StoreUnavailable
+from router.errors import RungError, StoreUnavailable
 from router.store import Answer, Hold, Places, Receipt, Settlement, Store
 from router.store.ledger import LEASE_S
 
 log = logging.getLogger("rung.settlement")
 
 RENEW_EVERY_S = LEASE_S / 3  # two renewals may fail before a lease runs out
+DRAIN_POLL_S = 0.02  # settlements take milliseconds; the process ends as soon as the last one is booked
 RETRY_S = 0.5  # an outage is over within a second or takes minutes; either way this costs nothing
 # A reply waits so long for its own settlement: long enough for any healthy store, short enough to go unnoticed.
 PATIENCE_S = 0.25
@@ -71,6 +72,10 @@ class Settler:
         """Record a request that made no call, and free its places in the limits, in a task of its own."""
         self._spawn(self._note(tenant, receipt, places))
 
+    def release(self, reserving: Awaitable[Hold]) -> None:
+        """Release a hold that is still being made, in a task of its own: nothing will be bought with it."""
+        self._spawn(self._release(reserving))
+
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
@@ -80,6 +85,13 @@ class Settler:
     async def _note(self, tenant: str, receipt: Receipt | None, places: Places) -> None:
         with contextlib.suppress(StoreUnavailable):  # no money is in it, and the places' lease frees them
             await self._store.closing(tenant, receipt=receipt, places=places)
+
+    async def _release(self, reserving: Awaitable[Hold]) -> None:
+        try:
+            hold = await reserving
+        except RungError:  # nothing is held; or nobody knows, and the reaper will see
+            return
+        await self._store.closing(hold.tenant, settlement=Settlement(hold=hold, cost_nano=0))
 
     async def _settle(self, hold: Hold, ending: Ending) -> None:
         settlement = Settlement(hold=hold, cost_nano=ending.cost_nano, estimated=ending.estimated)
@@ -110,7 +122,10 @@ class Settler:
 
     async def drain(self, timeout_s: float) -> None:
         """Wait for the settlements under way; what is left after `timeout_s` seconds is the reaper's."""
-        if self._tasks:
-            _, late = await asyncio.wait(self._tasks, timeout=timeout_s)
-            for task in late:
-                task.cancel()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                # A hold that is still open may yet begin a settlement.
+                while self._open or self._tasks:  # noqa: ASYNC110 - once in a process' life: an event would be kept by every request
+                    await asyncio.sleep(DRAIN_POLL_S)
+        for task in self._tasks:
+            task.cancel()

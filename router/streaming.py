@@ -13,6 +13,8 @@ T = TypeVar("T")
 # Proxies and browsers cut connections that are silent for 30 to 60 s; a comment line keeps them, and clients skip it.
 HEARTBEAT_S = 15.0
 HEARTBEAT = b": still working\n\n"
+# A client that takes nothing for so long (two minutes) has gone without a word: its hold and its call go with it.
+PATIENCE_HEARTBEATS = 8
 
 DONE = b"data: [DONE]\n\n"
 
@@ -32,16 +34,25 @@ class EventStream:
     Args:
         frames: the events, each a whole `data: ...` block in bytes.
         headers: the reply's headers; kept as an attribute.
-        heartbeat_s: seconds of silence after which a comment line is sent.
+        heartbeat_s: seconds of silence after which a comment line is sent; a client that reads nothing for
+            `PATIENCE_HEARTBEATS` times as long is taken for gone.
+        farewell: the event that ends the stream where this process has to stop before it does.
     """
 
     def __init__(
-        self, frames: AsyncGenerator[bytes], headers: Mapping[str, str], *, heartbeat_s: float = HEARTBEAT_S
+        self,
+        frames: AsyncGenerator[bytes],
+        headers: Mapping[str, str],
+        *,
+        heartbeat_s: float = HEARTBEAT_S,
+        farewell: bytes = b"",
     ) -> None:
         self._frames = frames
         self.headers = headers
         self._heartbeat_s = heartbeat_s
+        self._farewell = farewell
         self._moved = False
+        self._sending = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Relay until the end or until the client has gone."""
@@ -52,13 +63,15 @@ class EventStream:
         try:
             await send({"type": "http.response.start", "status": 200, "headers": self._raw_headers()})
             async for chunk in self._frames:
-                self._moved = True
+                self._moved = self._sending = True
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                self._sending = False
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         except asyncio.CancelledError:
-            if not watcher.done():  # cancelled by the server, not by the client's departure
-                raise
             relay.uncancel()
+            await self._frames.aclose()
+            if not watcher.done():  # cancelled by the server, not by the client's departure
+                await send({"type": "http.response.body", "body": self._farewell, "more_body": False})
         finally:
             watcher.cancel()
             await self._frames.aclose()
@@ -66,17 +79,19 @@ class EventStream:
     async def _watch(self, receive: Receive, send: Send, relay: asyncio.Task[Any]) -> None:
         """Keep a silent connection alive, and end the relay when the client has gone."""
         news = asyncio.ensure_future(receive())
+        stuck = 0
         try:
-            while True:
+            while stuck < PATIENCE_HEARTBEATS:
                 done, _ = await asyncio.wait({news}, timeout=self._heartbeat_s)
                 if done and news.result()["type"] == "http.disconnect":
-                    relay.cancel()
-                    return
+                    break
                 if done:
                     news = asyncio.ensure_future(receive())
-                elif not self._moved:
+                elif not self._moved and not self._sending:
                     await send({"type": "http.response.body", "body": HEARTBEAT, "more_body": True})
+                stuck = stuck + 1 if self._sending and not self._moved and not done else 0
                 self._moved = False
+            relay.cancel()
         finally:
             news.cancel()
 

@@ -18,8 +18,8 @@ from router.settings import Settings
 from router.upstream import engine
 
 START_TIMEOUT_S = 60.0
-# A test machine may be so busy that a healthy store seems away by the gateway's own measure of 200 ms; what is tested of
-# outages sets its own.
+# A test machine may be so busy that a healthy store or classifier seems away by the gateway's own measures of 200 and
+# 100 ms; what is tested of outages sets its own.
 PATIENT_MS = 10_000
 
 
@@ -124,5 +124,6 @@ def fake_ladder(base_url: str) -> list[dict[str, Any]]:
 def fake_settings(base_url: str, data_dir: Path, **changes: Any) -> Settings:
     """Settings of a gateway in front of a fake upstream."""
     store = {"data_dir": data_dir, "timeout_ms": PATIENT_MS}
-    content: dict[str, Any] = {"models": fake_ladder(base_url), "store": store}
+    patient = {"timeout_ms": PATIENT_MS}
+    content: dict[str, Any] = {"models": fake_ladder(base_url), "store": store, "classifier": patient}
     return Settings.model_validate({**content, **changes})

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from router.auth import authenticate
-from router.errors import Draining
+from router.errors import DRAINING, Draining
 from router.store import INFERENCE, Principal
 from router.wire.body import parse_object, read_body
 
@@ -27,7 +27,7 @@ async def principal_of(request: Request, scope: str = INFERENCE) -> Principal:
     """Who asks; comes before any work on the body. Raises InvalidKey, Forbidden, StoreUnavailable, Draining."""
     gateway = gateway_of(request)
     if gateway.draining:
-        raise Draining("This process is shutting down; ask again, another one will answer.", retry_after_s=1)
+        raise Draining(DRAINING, retry_after_s=1)
     return await authenticate(gateway.store.directory, request.scope["headers"], scope=scope)
 
 

@@ -12,9 +12,8 @@ from router.api.access import gateway_of, json_object, principal_of
 from router.errors import RungError
 from router.service import Reply
 from router.streaming import ClientDeparted, unless_client_leaves
-
-# nginx's code for a client that closed the connection: nobody reads it but the metrics.
-CLIENT_CLOSED_REQUEST = 499
+from router.wire.body import ClientGone
+from router.wire.errors import CLIENT_CLOSED_REQUEST
 
 
 async def chat_completions(request: Request) -> ASGIApp:
@@ -30,7 +29,7 @@ async def chat_completions(request: Request) -> ASGIApp:
         status, tier, cache = 200, reply.headers["x-rung-tier"], reply.headers["x-rung-cache"]
         if isinstance(reply, Reply):
             return Response(reply.body, 200, headers=dict(reply.headers), media_type="application/json")
-    except ClientDeparted:
+    except (ClientDeparted, ClientGone):
         status = CLIENT_CLOSED_REQUEST
         return Response(status_code=status)
     except RungError as error:

@@ -15,6 +15,9 @@ from router.errors import BudgetExhausted, RungError
 
 log = logging.getLogger("rung.errors")
 
+# nginx's code for a client that closed the connection: nobody reads it but the metrics.
+CLIENT_CLOSED_REQUEST = 499
+
 _HTTP_CODES = {
     404: "not_found",
     405: "method_not_allowed",
@@ -67,13 +70,20 @@ async def on_rung_error(request: Request, error: Exception) -> Response:
     return reply_to(error, {"x-request-id": request_id} if request_id else None)
 
 
+async def on_client_gone(request: Request, error: Exception) -> Response:
+    """Handler for a client that left before its request was whole: nobody reads the reply."""
+    del request, error
+    return Response(status_code=CLIENT_CLOSED_REQUEST)
+
+
 async def on_http_error(request: Request, error: Exception) -> Response:
     """Handler for the framework's own errors: unknown routes and methods."""
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class only
     status = error.status_code
+    path = str(request.scope["path"])[:200]  # not `request.url`: that one parses the client's Host, and may raise
     message = {
-        404: f"There is no {request.method} {request.url.path[:200]} here. GET /openapi.json lists the routes.",
-        405: f"{request.url.path[:200]} does not take {request.method}.",
+        404: f"There is no {request.method} {path} here. GET /openapi.json lists the routes.",
+        405: f"{path} does not take {request.method}.",
     }.get(status, str(error.detail))
     body = error_body(message, "invalid_request_error", _HTTP_CODES.get(status, "http_error"))
     return Response(orjson.dumps(body), status, headers=dict(error.headers or {}), media_type="application/json")
@@ -81,6 +91,6 @@ async def on_http_error(request: Request, error: Exception) -> Response:
 
 async def on_unexpected(request: Request, error: Exception) -> Response:
     """Handler of last resort: the client learns nothing of the inside, the log everything."""
-    log.error("unexpected error at %s %s", request.method, request.url.path[:200], exc_info=error)
+    log.error("unexpected error at %s %s", request.method, request.scope["path"][:200], exc_info=error)
     body = error_body("Rung failed unexpectedly; the operator's log has the details.", "server_error", "internal_error")
     return Response(orjson.dumps(body), 500, media_type="application/json")

@@ -42,7 +42,9 @@ def is_auto(model: str) -> bool:
     if model in AUTO_QUALITY:
         return True
     if model.startswith("auto:"):
-        raise InvalidRequest(f"`model`: `{model[:100]}` does not exist; there are {', '.join(AUTO_QUALITY)}.", param="model")
+        raise InvalidRequest(
+            f"`model`: `{model[:100]}` does not exist; there are {', '.join(AUTO_QUALITY)}.", param="model"
+        )
     return False
 
 

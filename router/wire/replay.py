@@ -19,7 +19,8 @@ def worth_keeping(completion: bytes, finish_reason: str | None) -> bool:
         return False
     choices = orjson.loads(completion).get("choices") or []
     message = choices[0].get("message") or {} if len(choices) == 1 else {}
-    return bool(message.get("content")) and not message.get("tool_calls") and not message.get("refusal")
+    content = message.get("content")  # text; parts are told by few providers, and replayed by nobody
+    return bool(content) and isinstance(content, str) and not message.get("tool_calls") and not message.get("refusal")
 
 
 class Recorder:
@@ -63,7 +64,9 @@ class Recorder:
 
 def _choices(chunks: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     for chunk in chunks:
-        yield from chunk.get("choices") or ()
+        choices = chunk.get("choices")
+        if isinstance(choices, list):
+            yield from (choice for choice in cast("list[Any]", choices) if isinstance(choice, dict))
 
 
 def _message(chunks: list[dict[str, Any]]) -> dict[str, Any] | None:
@@ -72,10 +75,15 @@ def _message(chunks: list[dict[str, Any]]) -> dict[str, Any] | None:
     thinking: list[str] = []
     for choice in _choices(chunks):
         delta = choice.get("delta") or {}
-        if choice.get("index", 0) != 0 or delta.get("tool_calls") or delta.get("refusal"):
+        if not isinstance(delta, dict) or choice.get("index", 0) != 0:
             return None
-        text.append(delta.get("content") or "")
-        thinking.append(delta.get("reasoning_content") or "")
+        if delta.get("tool_calls") or delta.get("refusal"):
+            return None
+        said, thought_of = delta.get("content") or "", delta.get("reasoning_content") or ""
+        if not (isinstance(said, str) and isinstance(thought_of, str)):
+            return None
+        text.append(said)
+        thinking.append(thought_of)
     content = "".join(text)
     if not content:
         return None
