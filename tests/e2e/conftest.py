@@ -37,7 +37,7 @@ def rung() -> str:
 
 
 def clean_environment(home: Path, **extra: str) -> dict[str, str]:
-    patient = {"RUNG_STORE__TIMEOUT_MS": str(PATIENT_MS)}
+    patient = {"RUNG_STORE__TIMEOUT_MS": str(PATIENT_MS), "RUNG_CLASSIFIER__TIMEOUT_MS": str(PATIENT_MS)}
     return {"HOME": str(home), "PATH": os.environ["PATH"], **patient, **extra}
 
 
