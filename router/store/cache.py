@@ -48,7 +48,7 @@ class AnswerCache:
 
     def get_ask(self, tenant: str, key: str) -> Ask[bytes | None]:
         """Look an answer up, for a pipeline; None where there is none or it is damaged."""
-        return Ask(("GET", names.of(tenant, "c", key)), _unpack)
+        return Ask(("GET", names.of(tenant, "c", key)), unpack)
 
     async def get(self, tenant: str, key: str) -> bytes | None:
         """Look an answer up; a store that is away is a miss."""
@@ -83,7 +83,8 @@ class AnswerCache:
         return dropped
 
 
-def _unpack(reply: Reply) -> bytes | None:
+def unpack(reply: Reply) -> bytes | None:
+    """An answer as the store keeps it, or None where it is missing or damaged."""
     if not isinstance(reply, bytes) or not reply:
         return None
     if reply[:1] == _RAW:

@@ -46,20 +46,20 @@ class Connection:
     """One multiplexed connection to one server, reopened by itself.
 
     Args:
-        url: see `router.store.address`.
+        address: a URL, see `router.store.address`, or one that was read.
         reply_timeout_s: the longest wait for an answer. connect_timeout_s: for a socket with its greeting.
         on_return: called when the server was away and is found again: it may have forgotten the last moments.
     """
 
     def __init__(
         self,
-        url: str,
+        address: str | Address,
         *,
         reply_timeout_s: float = REPLY_TIMEOUT_S,
         connect_timeout_s: float = CONNECT_TIMEOUT_S,
         on_return: Callable[[], None] | None = None,
     ) -> None:
-        self.address = Address.parse(url)
+        self.address = Address.parse(address) if isinstance(address, str) else address
         self._reply_timeout_s = reply_timeout_s
         self._connect_timeout_s = connect_timeout_s
         self._link: Link | None = None
@@ -85,7 +85,7 @@ class Connection:
         self._closed = False
         if self._link is None:
             try:
-                self._link = await self._connect()
+                self._adopt(await self._connect())
             except (OSError, LinkLost, TimeoutError) as error:
                 self._reason = str(error) or type(error).__name__
                 raise self._unavailable() from None
@@ -170,9 +170,11 @@ class Connection:
                 raise LinkLost(str(refusal(str(reply))))
         return link
 
-    def _lost(self, reason: str) -> None:
-        """A link broke. Those of failed attempts are not the current one, and change nothing."""
-        if self._link is None or self._closed:
+    def _lost(self, link: Link, reason: str) -> None:
+        """A link broke. Those of failed attempts were never the current one, and change nothing."""
+        if link is not self._link:
+            return
+        if self._closed:
             self._link = None
             return
         loop = asyncio.get_running_loop()
@@ -181,15 +183,24 @@ class Connection:
         log.warning("store %s is away: money fails closed until it answers (%s)", self.address.shown, reason)
         self._search = loop.create_task(self._find(), name="rung-store-search")
 
+    def _adopt(self, link: Link) -> None:
+        """Take a link that answers, unless `open` was quicker."""
+        if self._link is None:
+            self._link = link
+        else:
+            link.close()
+
     async def _find(self) -> None:
         pause_s = FIRST_PAUSE_S
         while self._link is None:
             try:
-                self._link = await self._connect()
+                found = await self._connect()
             except (OSError, LinkLost, TimeoutError):
                 self._tried.set()
                 await asyncio.sleep(pause_s)
                 pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+            else:
+                self._adopt(found)
         self._tried.set()
         if self.on_return is not None:
             self.on_return()

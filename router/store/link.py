@@ -47,10 +47,10 @@ class Link(asyncio.Protocol):
 
     Args:
         timeout_s: the link closes when commands wait and the server has said nothing for so long.
-        on_lost: called once, with the reason, when the link is gone for any cause.
+        on_lost: called once, with this link and the reason, when the link is gone for any cause.
     """
 
-    def __init__(self, timeout_s: float, on_lost: Callable[[str], None]) -> None:
+    def __init__(self, timeout_s: float, on_lost: Callable[[Link, str], None]) -> None:
         self._loop = asyncio.get_running_loop()
         self._timeout_s = timeout_s
         self._on_lost = on_lost
@@ -93,7 +93,7 @@ class Link(asyncio.Protocol):
             if not batch.future.done():
                 batch.future.set_exception(LinkLost(reason))
         self._waiting.clear()
-        self._on_lost(reason)
+        self._on_lost(self, reason)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The socket is open."""

@@ -32,14 +32,19 @@ class Settlement:
     estimated: bool = False
     facts: bytes = b""
 
+    @property
+    def key(self) -> tuple[str, str]:
+        """Tenant and hold: ids of holds are unique in their tenant only."""
+        return self.hold.tenant, self.hold.id
+
 
 class Outbox:
     """Settlements of this process: those that wait, and those booked a moment ago."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._waiting: OrderedDict[str, Settlement] = OrderedDict()
-        self._booked: OrderedDict[str, tuple[float, Settlement]] = OrderedDict()
+        self._waiting: OrderedDict[tuple[str, str], Settlement] = OrderedDict()
+        self._booked: OrderedDict[tuple[str, str], tuple[float, Settlement]] = OrderedDict()
 
     def __len__(self) -> int:
         """How many wait."""
@@ -47,28 +52,28 @@ class Outbox:
 
     def failed(self, settlement: Settlement) -> None:
         """Keep one that met an outage. Without room for it, the oldest is left to the reaper's estimate."""
-        self._waiting[settlement.hold.id] = settlement
+        self._waiting[settlement.key] = settlement
         if len(self._waiting) > CAPACITY:
-            lost, _ = self._waiting.popitem(last=False)
-            log.error("too many settlements wait for the store: hold %s is left to its lease's estimate", lost)
+            (tenant, lost), _ = self._waiting.popitem(last=False)
+            log.error("too many settlements wait: hold %s of %s is left to its lease's estimate", lost, tenant)
 
     def booked(self, settlement: Settlement) -> None:
         """Remember one that was booked, for `RECALL_S`."""
         now = time.monotonic()
-        self._booked[settlement.hold.id] = (now, settlement)
+        self._booked[settlement.key] = (now, settlement)
         while self._booked and (len(self._booked) > CAPACITY or next(iter(self._booked.values()))[0] < now - RECALL_S):
             self._booked.popitem(last=False)
 
     def recall(self) -> None:
         """The connection was found anew: whatever was booked lately shall be said again."""
         for _, settlement in self._booked.values():
-            self._waiting.setdefault(settlement.hold.id, settlement)
+            self._waiting.setdefault(settlement.key, settlement)
         self._booked.clear()
 
     async def flush(self) -> int:
         """Send all that wait; returns how many were booked. Stops in silence where the store is away."""
         sent = 0
-        for hold_id, settlement in list(self._waiting.items()):
+        for key, settlement in list(self._waiting.items()):
             try:
                 await self._ledger.settle(
                     settlement.hold,
@@ -78,6 +83,6 @@ class Outbox:
                 )
             except StoreUnavailable:
                 break
-            self._waiting.pop(hold_id, None)
+            self._waiting.pop(key, None)
             sent += 1
         return sent

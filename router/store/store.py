@@ -18,10 +18,13 @@ from typing import Any, Self
 from router.errors import StoreUnavailable
 from router.store.books import Books
 from router.store.cache import DEFAULT_TTL_S, AnswerCache
+from router.store.cluster import ClusterConnection
+from router.store.cluster import connect as open_executor
 from router.store.connection import CONNECT_TIMEOUT_S, REPLY_TIMEOUT_S, Connection
 from router.store.decisions import DecisionStream
 from router.store.directory import Directory
 from router.store.epoch import enter
+from router.store.flights import Flights, Look, Role
 from router.store.ledger import Ledger
 from router.store.ledger_types import Ending, Standing
 from router.store.limits import CONCURRENCY_LEASE_S, Limiter, Rule, Verdict
@@ -29,23 +32,38 @@ from router.store.outbox import Outbox, Settlement
 from router.store.scripts import Ask, text
 from router.store.upkeep import Upkeep
 
+NO_ANSWER = Look(role=Role.ALONE)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opening:
-    """What the store says before anything is decided. `answer` is the cached one, or None."""
+    """What the store says before anything is decided.
+
+    Attributes:
+        answer: the cached one, or None.
+        role: HIT with an answer; FOLLOW: wait in `Store.flights.follow`; LEAD: call, and name the leader in the closing's
+            `Answer`; ALONE: call.
+    """
 
     verdict: Verdict
     standing: Standing
     answer: bytes | None
+    role: Role = Role.ALONE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """The cache's part of a closing."""
+    """The cache's part of a closing.
+
+    Attributes:
+        content: None where there is nothing to store: an error, a partial answer, a tool call.
+        leader: the request id of a leader, whose flight then lands.
+    """
 
     key: str
-    content: bytes
+    content: bytes | None
     ttl_s: float = DEFAULT_TTL_S
+    leader: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,17 +88,18 @@ class Store:
 
     Attributes:
         connection: carries every command.
-        ledger, books, directory, limiter, cache, decisions: the parts.
+        ledger, books, directory, limiter, cache, flights, decisions: the parts.
         outbox: settlements that wait for the store's return.
         epoch: names this set of books; see docs/ledger.md.
     """
 
-    def __init__(self, connection: Connection, pepper: bytes) -> None:
+    def __init__(self, connection: Connection | ClusterConnection, pepper: bytes) -> None:
         self.connection = connection
         self.ledger = Ledger(connection)
         self.books = Books(connection)
         self.limiter = Limiter(connection)
         self.cache = AnswerCache(connection)
+        self.flights = Flights(connection)
         self.decisions = DecisionStream(connection)
         self.directory = Directory(connection, pepper, self.ledger)
         self.outbox = Outbox(self.ledger)
@@ -117,8 +136,7 @@ class Store:
         """
         if len(pepper) < 16:  # noqa: PLR2004 - 128 bits
             raise ValueError("The server's secret (pepper) needs at least 16 bytes.")
-        connection = Connection(url, reply_timeout_s=reply_timeout_s, connect_timeout_s=connect_timeout_s)
-        await connection.open()
+        connection = await open_executor(url, reply_timeout_s=reply_timeout_s, connect_timeout_s=connect_timeout_s)
         store = cls(connection, pepper)
         try:
             store.epoch = store.directory.epoch = await enter(connection, memory)
@@ -153,6 +171,7 @@ class Store:
         scopes: Sequence[str] = (),
         cache_key: str | None = None,
         lease_s: float = CONCURRENCY_LEASE_S,
+        single_flight: bool = False,
     ) -> Opening:
         """First round trip: the limits' verdict, the tenant's money, the cached answer.
 
@@ -164,18 +183,22 @@ class Store:
             scopes: payers beside the tenant, such as `key:ab12`.
             cache_key: of `cache.answer_key`, or None to bypass.
             lease_s: the longest that the request may take.
+            single_flight: whether to wait for an identical request that is under way: see `Opening.role`.
 
         Raises:
             StoreUnavailable: the store is away; a cache that fails alone is a miss.
         """
         standing = self.ledger.standing_ask(tenant, scopes)
-        lookup = self.cache.get_ask(tenant, cache_key) if cache_key else None
+        lookup = self._lookup(tenant, cache_key, request_id, single_flight) if cache_key else None
         take = self.limiter.take_ask(tenant, request_id, rules, tokens, lease_s) if rules else None
         asked: list[Ask[Any]] = [ask for ask in (standing, lookup, take) if ask is not None]
         replies = iter(await self.connection.run(*asked))
+        stands = standing.read(next(replies))
+        look = lookup.read_or(next(replies), NO_ANSWER) if lookup else NO_ANSWER
         return Opening(
-            standing=standing.read(next(replies)),
-            answer=lookup.read_or(next(replies), None) if lookup else None,
+            standing=stands,
+            answer=look.answer,
+            role=look.role,
             verdict=take.read(next(replies)) if take else Verdict(),
         )
 
@@ -199,10 +222,10 @@ class Store:
             may fail alone, without a word.
         """
         settle = self._settle(settlement) if settlement else None
-        put = self.cache.put_ask(tenant, answer.key, answer.content, answer.ttl_s) if answer else None
+        put, land = self._answer(tenant, answer) if answer else (None, None)
         keep = self.decisions.append_ask(tenant, receipt.decision_id, receipt.content) if receipt else None
         give = self.limiter.give_ask(tenant, places.request_id, places.rules, places.extra_tokens) if places else None
-        asked: list[Ask[Any]] = [ask for ask in (settle, put, keep, give) if ask is not None]
+        asked: list[Ask[Any]] = [ask for ask in (settle, put, land, keep, give) if ask is not None]
         if not asked:
             return None
         try:
@@ -217,7 +240,26 @@ class Store:
             self.outbox.booked(settlement)
         return ending
 
+    def _lookup(self, tenant: str, key: str, request_id: str, single_flight: bool) -> Ask[Look]:
+        if single_flight:
+            return self.flights.look_ask(tenant, key, request_id)
+        get = self.cache.get_ask(tenant, key)
+        return Ask(get.command, lambda reply: _found(get.parse(reply)))
+
+    def _answer(self, tenant: str, answer: Answer) -> tuple[Ask[int] | None, Ask[bool] | None]:
+        """What stores an answer, and what lands its flight."""
+        put = (
+            self.cache.put_ask(tenant, answer.key, answer.content, answer.ttl_s) if answer.content is not None else None
+        )
+        if answer.leader is None:
+            return put, None
+        return put, self.flights.land_ask(tenant, answer.key, answer.leader, stored=put is not None)
+
     def _settle(self, settlement: Settlement) -> Ask[Ending]:
         return self.ledger.settle_ask(
             settlement.hold, settlement.cost_nano, estimated=settlement.estimated, facts=settlement.facts
         )
+
+
+def _found(answer: bytes | None) -> Look:
+    return NO_ANSWER if answer is None else Look(role=Role.HIT, answer=answer)

@@ -49,7 +49,7 @@ async def test_a_cancelled_caller_never_shifts_replies_to_others(connection: Con
 @settings(deadline=None, max_examples=50)
 def test_replies_are_read_right_however_the_bytes_are_cut(cuts: list[int]) -> None:
     async def run() -> None:
-        link = Link(1.0, lambda _: None)
+        link = Link(1.0, lambda _, __: None)
         first, second = link.send([("GET", "a"), ("GET", "b")]), link.send([("FOO",)])
         data = b"$3\r\none\r\n*2\r\n:1\r\n$-1\r\n-ERR no\r\n"
         for cut in cuts:
@@ -66,7 +66,7 @@ def test_replies_are_read_right_however_the_bytes_are_cut(cuts: list[int]) -> No
 @pytest.mark.parametrize("garbage", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"+OK\r\n+OK\r\n"])
 async def test_a_link_that_hears_what_it_cannot_place_is_closed(garbage: bytes) -> None:
     reasons: list[str] = []
-    link = Link(1.0, reasons.append)
+    link = Link(1.0, lambda _, reason: reasons.append(reason))
     waiting = link.send([("PING",)])
     link.data_received(garbage)
     assert len(reasons) == 1

@@ -14,12 +14,14 @@ from router.store import (
     Limits,
     Places,
     Receipt,
+    Role,
     Settlement,
     State,
     Store,
     Window,
     answer_key,
     embedded,
+    outbox,
     rules,
 )
 from router.store.connection import Connection
@@ -68,7 +70,7 @@ async def test_a_request_takes_two_round_trips_before_its_dispatch_and_one_after
     assert ending is not None
     assert ending.outcome == "settled"
     again = await store.opening("acme", request_id="r2", rules=RULES, tokens=0, cache_key=KEY)
-    assert again.answer == b"42"
+    assert (again.answer, again.role) == (b"42", Role.HIT)
     assert again.verdict.refused is None, "the place among the concurrent ones came back"
     assert again.verdict.headers()["x-ratelimit-remaining-tokens"] == "940"
     assert again.standing.total.spent_nano == 3
@@ -186,3 +188,22 @@ async def test_a_store_that_is_away_refuses_money_and_says_so(acme: Store) -> No
     await acme.ping()
     with pytest.raises(BudgetExhausted):
         await acme.ledger.reserve("acme", "h", 10**9 + 1)
+
+
+async def test_holds_of_the_same_id_in_two_tenants_wait_apart(acme: Store) -> None:
+    await acme.directory.create_tenant("other")
+    for tenant, cost in (("acme", 3), ("other", 4)):
+        acme.outbox.failed(Settlement(hold=await acme.ledger.reserve(tenant, "h", 5), cost_nano=cost))
+    assert await acme.outbox.flush() == 2
+    assert (await acme.ledger.standing("acme")).total.spent_nano == 3
+    assert (await acme.ledger.standing("other")).total.spent_nano == 4
+
+
+async def test_an_outbox_without_room_gives_up_the_oldest_and_says_so(
+    acme: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(outbox, "CAPACITY", 2)
+    for number in range(3):
+        acme.outbox.failed(Settlement(hold=await acme.ledger.reserve("acme", f"h{number}", 5), cost_nano=1))
+    assert "hold h0 of acme is left to its lease's estimate" in caplog.text
+    assert await acme.outbox.flush() == 2
