@@ -1,8 +1,9 @@
 /* load: a closed loop of chat requests over N kept-alive connections; prints what it measured as one line of JSON.
  *
  * load PORT PATH KEY BODIES FIRST CONNECTIONS SECONDS CHUNKS
- *   BODIES       a file with one JSON body a line. Each has the mark @@@@@@@@@@@@ once, which is overwritten with a
- *                counter that starts at FIRST: no two requests are alike, so that nothing is answered from a cache.
+ *   BODIES       a file with one JSON body a line. Each has the mark @@@@@@@@@@@@@@ once, which is overwritten with a
+ *                counter that starts at FIRST, as 00-00-00-12-34: no two requests are alike, so that nothing is
+ *                answered from a cache; and in pairs, since a new long number would be an unusually hard word.
  *   CHUNKS       0: plain replies; otherwise streams, each of which must bring at least so many events and [DONE].
  *
  * After SECONDS nothing new is sent; what is under way is awaited, so that every request that cost the server work is
@@ -19,8 +20,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { MARK_LEN = 12, READ_BYTES = 65536, KEPT_BODY = 8192, EVENT_LINE = 16, MAX_ERRORS = 200 };
-static const char MARK[] = "@@@@@@@@@@@@";
+enum { MARK_LEN = 14, READ_BYTES = 65536, KEPT_BODY = 8192, EVENT_LINE = 16, MAX_ERRORS = 200 };
+static const char MARK[] = "@@@@@@@@@@@@@@";
 /* How long answers under way are awaited at the end. */
 static const uint64_t GRACE_NS = 60000000000u;
 
@@ -166,13 +167,21 @@ static void send_rest(struct connection *c) {
     }
 }
 
+static void write_counter(char *to, uint64_t value) {
+    for (int i = MARK_LEN - 1; i >= 0; i--) {
+        bool dash = i % 3 == 2;
+        to[i] = dash ? '-' : (char)('0' + value % 10);
+        if (!dash) value /= 10;
+    }
+}
+
 static void begin(struct connection *c) {
     if (now_ns() >= deadline || errors >= MAX_ERRORS) {
         c->busy = false;
         return;
     }
     c->template = &templates[counter % template_count];
-    snprintf(c->counter, sizeof c->counter, "%012llu", (unsigned long long)(first_counter + counter));
+    write_counter(c->counter, first_counter + counter);
     counter++;
     c->sent = c->events = 0;
     c->body_len = c->line_len = 0;

@@ -127,7 +127,7 @@ def line(sample: Sample, rounds: int) -> str:
 
 
 def numbers() -> Iterator[int]:
-    """Where each load begins to count: far enough apart that no two meet, within the mark's twelve digits."""
+    """Where each load begins to count: far enough apart that no two meet, within the mark's ten digits."""
     return itertools.count(start=10_000_000, step=10_000_000)
 
 

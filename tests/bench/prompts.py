@@ -12,7 +12,7 @@ from itertools import cycle, islice, product
 from pathlib import Path
 
 # load.c looks for exactly this.
-MARK = "@@@@@@@@@@@@"
+MARK = "@@@@@@@@@@@@@@"
 
 _SYSTEM = (
     "You are the assistant of a small software company. Answer in the language of the question, be brief where the "
@@ -55,8 +55,8 @@ def questions() -> list[str]:
 
 def document(number: int, characters: int) -> str:
     """A report of so many characters; each number gives another one."""
-    parts: list[str] = []
-    length = 0
+    parts = [f"Report {number + 1}\n"]
+    length = len(parts[0])
     for step, sentence in enumerate(cycle(_SENTENCES)):
         if length >= characters:
             break
