@@ -78,7 +78,7 @@ class FakeUpstream:
 
     async def __aenter__(self) -> Self:
         app = web.Application(client_max_size=_MAX_BODY)
-        app.router.add_post("/v1/chat/completions", self._openai)
+        app.router.add_post("/{prefix:.*}/chat/completions", self._openai)  # Azure's path is longer than /v1
         app.router.add_post("/v1/messages", self._anthropic)
         app.router.add_get("/health", self._health)
         self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=1.0)
@@ -162,8 +162,8 @@ class FakeUpstream:
         body = orjson.dumps(wire[0](answer, bill, received.body))
         if answer.fault is Fault.STALL:
             await self._stop.wait()
-        if answer.fault in {Fault.RESET, Fault.TRUNCATE}:
-            return await self._cut(request, body, reset=answer.fault is Fault.RESET)
+        if answer.fault in {Fault.RESET, Fault.TRUNCATE, Fault.STALL}:
+            return await self._cut(request, body, reset=answer.fault is not Fault.TRUNCATE)
         kind = "text/html" if answer.fault is Fault.HTML else "application/json"
         response = web.Response(body=_spoiled(body, answer), content_type=kind, headers=answer.headers)
         await response.prepare(request)
@@ -191,9 +191,7 @@ class FakeUpstream:
             if answer.fault in {Fault.EMPTY, Fault.HTML}:
                 await write(b"" if answer.fault is Fault.EMPTY else b"<html>no</html>")
                 return response
-            for number, event in enumerate(
-                itertools.chain(wire[1](answer, bill, received.body), (wire[2](),))
-            ):
+            for number, event in enumerate(itertools.chain(wire[1](answer, bill, received.body), (wire[2](),))):
                 if number and answer.between is not None:
                     await answer.between.wait()
                 if answer.fault is not Fault.NONE and number == answer.fault_after + 1:
@@ -214,7 +212,7 @@ class FakeUpstream:
             case Fault.TRUNCATE:
                 await response.write(event[: len(event) // 2])
             case Fault.BAD_UTF8:
-                await response.write(event.replace(b'"content":"', b'"content":"' + _BROKEN))
+                await response.write(_broken(event))
             case Fault.GARBAGE:
                 await response.write(b"data: {this is not JSON\n\n")
             case _:
@@ -236,17 +234,13 @@ async def _writer(response: web.StreamResponse, split: int) -> AsyncGenerator[Ca
 
 def _refusal(answer: Answer) -> web.Response:
     body = orjson.dumps({"error": dict(answer.error)})
-    return web.Response(
-        body=body, status=answer.status, content_type="application/json", headers=answer.headers
-    )
+    return web.Response(body=body, status=answer.status, content_type="application/json", headers=answer.headers)
 
 
 def _spoiled(body: bytes, answer: Answer) -> bytes:
     match answer.fault:
         case Fault.BAD_UTF8:
-            return body.replace(b'"content":"', b'"content":"' + _BROKEN, 1).replace(
-                b'"text":"', b'"text":"' + _BROKEN, 1
-            )
+            return _broken(body)
         case Fault.GARBAGE:
             return b"this is not JSON"
         case Fault.HTML:
@@ -259,6 +253,11 @@ def _spoiled(body: bytes, answer: Answer) -> bytes:
             return body
 
 
+def _broken(data: bytes) -> bytes:
+    """The JSON with bytes that are no UTF-8 in its text."""
+    return data.replace(b'"content":"', b'"content":"' + _BROKEN).replace(b'"text":"', b'"text":"' + _BROKEN)
+
+
 def _bill(answer: Answer, body: Mapping[str, Any]) -> Bill:
     """What the answer costs; a token is a word where the script does not say."""
     given = answer.input_tokens if answer.input_tokens is not None else _words(body.get("messages"))
@@ -266,9 +265,7 @@ def _bill(answer: Answer, body: Mapping[str, Any]) -> Bill:
     if made is None:
         made = (len(answer.text.split()) + len(answer.thinking.split())) * (body.get("n") or 1)
     nano = given * NANO_PER_TOKEN_INPUT + made * NANO_PER_TOKEN_OUTPUT
-    return Bill(
-        input=given, output=made, reasoning=answer.reasoning_tokens, cached=answer.cached_tokens, nano=nano
-    )
+    return Bill(input=given, output=made, reasoning=answer.reasoning_tokens, cached=answer.cached_tokens, nano=nano)
 
 
 def _words(value: object) -> int:

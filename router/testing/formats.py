@@ -39,9 +39,7 @@ def openai_events(answer: Answer, bill: Bill, body: Body) -> Iterator[bytes]:
     head = _openai_head(body, "chat.completion.chunk")
 
     def event(delta: Mapping[str, Any], finish: str | None = None) -> bytes:
-        choices = [
-            {"index": index, "delta": delta, "finish_reason": finish} for index in range(body.get("n") or 1)
-        ]
+        choices = [{"index": index, "delta": delta, "finish_reason": finish} for index in range(body.get("n") or 1)]
         return _data(head | {"choices": choices})
 
     yield event({"role": "assistant", "content": ""})
