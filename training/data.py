@@ -143,7 +143,7 @@ def read_table(path: Path) -> pd.DataFrame:
             case ".csv":
                 return _read_csv(path)
             case ".jsonl" | ".ndjson":
-                return pd.DataFrame([orjson.loads(line) for line in path.read_bytes().splitlines() if line.strip()])
+                return _read_lines(path)
             case other:
                 raise DataError(f"{path.name}: {other or 'no ending'} is not known; use .parquet, .csv or .jsonl")
     except (pa.ArrowException, ValueError, OSError) as error:
@@ -234,6 +234,13 @@ def _read_csv(path: Path) -> pd.DataFrame:
     return pd.read_csv(path, low_memory=False, keep_default_na=False, na_values=missing, dtype=texts)
 
 
+def _read_lines(path: Path) -> pd.DataFrame:
+    rows: list[Any] = [orjson.loads(line) for line in path.read_bytes().splitlines() if line.strip()]
+    if not all(isinstance(row, dict) for row in rows):
+        raise DataError(f"{path.name}: every line must be a JSON object")
+    return pd.DataFrame(rows)
+
+
 def _read_one(path: Path, prices: Path | None) -> Results:
     table = read_table(path)
     missing = [name for name in REQUIRED if name not in table.columns]
@@ -268,9 +275,10 @@ def _numbers(table: pd.DataFrame, name: str, path: Path) -> Floats:
         return np.full(len(table), np.nan)
     try:
         column: Any = pd.to_numeric(table[name])
-        return column.astype("Float64").to_numpy(np.float64, na_value=np.nan)
+        values = column.astype("Float64").to_numpy(np.float64, na_value=np.nan)
     except (ValueError, TypeError) as error:
         raise DataError(f"{path.name}: the column {name} holds something that is no number ({error})") from error
+    return values if name == "score" else np.where(values >= 0.0, values, np.nan)  # nothing else can be negative
 
 
 def _texts(table: pd.DataFrame, name: str, default: str | pd.Series) -> pd.Series:
@@ -279,7 +287,10 @@ def _texts(table: pd.DataFrame, name: str, default: str | pd.Series) -> pd.Serie
     if column.isna().any():
         column = column.astype(object)
         column = column.where(column.notna(), default if isinstance(default, str) else default.astype(object))
-    column = column.astype("category")
+    try:
+        column = column.astype("category")
+    except TypeError as error:
+        raise DataError(f"the column {name} must hold plain text, not lists or objects; flatten it first") from error
     names = [str(value) for value in column.cat.categories]
     if len(set(names)) < len(names):  # 1 and "1" in a column of mixed types
         return column.astype(str).astype("category")
@@ -324,7 +335,8 @@ def _price_notes(found: Mapping[str, Price], stated: set[str]) -> list[str]:
 def _asked_tokens(rows: pd.DataFrame) -> Floats:
     """Prompt tokens per row, counted where the file gives none."""
     codes, prompts = _codes(rows, "prompt")
-    return _known(rows, "prompt_tokens", np.array([count_tokens(text) for text in prompts])[codes])
+    counted = np.array([count_tokens(text) for text in prompts])[codes]
+    return np.maximum(_known(rows, "prompt_tokens", counted), 1.0)
 
 
 def _codes(rows: pd.DataFrame, name: str) -> tuple[Integers, list[str]]:

@@ -108,6 +108,7 @@ def test_several_files_become_one_matrix_with_gaps(tmp_path: Path):
         (lambda f: f.rename(columns={"prompt": "question"}), "lacks prompt"),
         (lambda f: f.assign(score=7.0), "bring them into 0..1"),
         (lambda f: f.assign(score="good"), "score holds something that is no number"),
+        (lambda f: f.assign(prompt=[["a", "b"]] * len(f)), "prompt must hold plain text"),
         (lambda f: f.assign(score=np.nan), "no row with a prompt, a model and a score"),
     ],
 )
@@ -124,6 +125,19 @@ def test_a_missing_an_unknown_and_a_broken_file_are_told_apart(tmp_path: Path):
             read_results([tmp_path / name])
     with pytest.raises(DataError, match="no data file"):
         read_results([])
+
+
+def test_lines_that_are_no_objects_are_refused(tmp_path: Path):
+    (tmp_path / "x.jsonl").write_text('{"prompt": "a", "model": "m", "score": 1}\n[1]\n')
+    with pytest.raises(DataError, match="every line must be a JSON object"):
+        read_results([tmp_path / "x.jsonl"])
+
+
+def test_negative_tokens_and_costs_are_unknown_ones(tmp_path: Path):
+    frame = made_up(5).assign(prompt_tokens=-3, completion_tokens=-1, cost_usd=-2)
+    rows = read_results([write(tmp_path, frame)]).rows
+    assert rows["completion_tokens"].isna().all()
+    assert (rows["usd"] > 200 * 0.2 / 1e6).all()
 
 
 def test_rows_without_a_score_are_left_out_and_counted(tmp_path: Path):
