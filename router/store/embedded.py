@@ -101,6 +101,7 @@ def start(data_dir: Path, *, lifeline: bool = sys.platform != "linux", binary: P
     path = socket_path(data_dir)
     lock = _lock(folder / "lock", path)
     try:
+        os.pwrite(lock, f"{os.getpid():20}".encode(), 0)
         path.unlink(missing_ok=True)  # a server that was killed left it; the lock says that it is gone
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and binary, no shell
             _command(binary or get_binary_path(), folder, path, lifeline=lifeline),
@@ -125,7 +126,7 @@ def start(data_dir: Path, *, lifeline: bool = sys.platform != "linux", binary: P
 def attach_or_start(data_dir: Path) -> EmbeddedServer:
     """The server of a data directory: the running one (whose `stop` then does nothing), or a new one."""
     path = socket_path(data_dir)
-    if _answers(path):
+    if _owner_lives(data_dir / "store" / "lock") and _answers(path):
         return EmbeddedServer(f"unix://{path}", None)
     try:
         return start(data_dir)
@@ -188,6 +189,15 @@ def _lock(file: Path, path: Path) -> int:
             time.sleep(LONGEST_PAUSE_S)
         else:
             return handle
+
+
+def _owner_lives(file: Path) -> bool:
+    """Whether the process that started the server is there. A server without it still answers, for a moment."""
+    try:
+        os.kill(int(file.read_text("ascii")), 0)
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _await_ready(process: subprocess.Popen[bytes], path: Path, log: Path) -> None:

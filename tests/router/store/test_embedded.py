@@ -63,6 +63,21 @@ async def test_the_server_dies_with_a_killed_parent_and_the_next_finds_its_books
         assert await ask(server.url, "GET", "b:epoch") == "mine"
 
 
+async def test_nobody_attaches_to_a_server_that_is_about_to_die(tmp_path: Path) -> None:
+    holder = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", HOLDER, str(tmp_path), "0"),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert holder.stdout is not None
+    await holder.stdout.readline()
+    holder.kill()
+    await holder.wait()
+    with embedded.attach_or_start(tmp_path) as server:
+        assert server.pid is not None
+        assert await ask(server.url, "PING") == "PONG"
+
+
 async def test_a_second_server_on_the_same_directory_is_refused_and_told_where_the_first_is(tmp_path: Path) -> None:
     with embedded.start(tmp_path) as first:
         with pytest.raises(embedded.AlreadyRunning, match="its own data directory, or set REDIS_URL") as caught:
