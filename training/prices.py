@@ -5,7 +5,7 @@ noted:
 
 1. the price list (`prices.csv` beside the data, or the file named), by exact name;
 2. the same list by the name without vendor, date and `-instruct` (`openai/gpt-4o-2024-08-06` is `gpt-4o`);
-3. the row's own `cost_usd` (decided in `training.data`, which sees the rows);
+3. the row's own `cost_usd` (decided in `training.rows`, which sees the rows);
 4. the size class that stands in the name (`...-8b`), at the usual hosting price of open weights of that size;
 5. the size class of 70B, for want of any hint.
 """
