@@ -21,6 +21,7 @@ from router.auth import allowed_models, require_model
 from router.estimation import Estimator, forecast_of
 from router.ladder import Ladder
 from router.live import Live
+from router.pacing import paced
 from router.store import Hold, Opening, Principal, State, Store, answer_key, rules
 from router.streaming import EventStream
 from router.telemetry import Metrics
@@ -75,7 +76,7 @@ class Service:
         if opening.answer is not None:
             return self._answering.from_cache(turn, opening.answer)
         try:
-            decision = await self._decide(turn, opening.standing.purse)
+            decision = await self._decide(turn, self._purse(turn, opening))
             hold = await self._reserve(turn, decision)
         except BaseException:
             self._answering.give_back(turn)
@@ -105,8 +106,15 @@ class Service:
     ) -> dict[str, Any]:
         """The whole ladder as a priced menu, and what would be chosen; no call is made and nothing is reserved."""
         turn = self._read(principal, body, headers, request_id)
-        standing = await self._store.ledger.standing(principal.tenant.id, (principal.scope,))
-        return {"object": "rung.route", **menu(await self._decide(turn, standing.purse))}
+        opening = await self._store.opening(principal.tenant.id, request_id=turn.id, scopes=(principal.scope,))
+        return {"object": "rung.route", **menu(await self._decide(turn, self._purse(turn, opening)))}
+
+    def _purse(self, turn: Turn, opening: Opening) -> Purse:
+        """The tenant's money with its pacing price; a step of the pacing that is due is stored on the way."""
+        now = paced(opening.standing, opening.pace)
+        if now.fresh is not None:
+            self._answering.keep_pace(turn, before=opening.pace, after=now.fresh)
+        return now.purse
 
     def _read(self, principal: Principal, body: dict[str, Any], headers: Headers, request_id: str) -> Turn:
         """What the request says, within what the key allows."""

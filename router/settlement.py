@@ -54,6 +54,11 @@ class Settler:
         self._open: dict[str, tuple[Hold, Callable[[], int]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
+    @property
+    def under_way(self) -> int:
+        """How many holds are open, and settlements not yet booked."""
+        return len(self._open) + len(self._tasks)
+
     def watch(self, hold: Hold, cost_so_far: Callable[[], int]) -> None:
         """Renew a hold from now on; `cost_so_far` says what to charge should this process die (nano-dollars)."""
         self._open[hold.id] = (hold, cost_so_far)
@@ -75,6 +80,14 @@ class Settler:
     def release(self, reserving: Awaitable[Hold]) -> None:
         """Release a hold that is still being made, in a task of its own: nothing will be bought with it."""
         self._spawn(self._release(reserving))
+
+    def keep_pace(self, tenant: str, *, before: bytes, after: bytes) -> None:
+        """Store a step of a tenant's pacing, in a task of its own."""
+        self._spawn(self._keep_pace(tenant, before, after))
+
+    async def _keep_pace(self, tenant: str, before: bytes, after: bytes) -> None:
+        with contextlib.suppress(StoreUnavailable):  # the next request takes the step again
+            await self._store.pace.put(tenant, before=before, after=after)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
@@ -125,7 +138,7 @@ class Settler:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 # A hold that is still open may yet begin a settlement.
-                while self._open or self._tasks:  # noqa: ASYNC110 - once in a process' life: an event would be kept by every request
+                while self.under_way:  # noqa: ASYNC110 - once in a process' life: an event would be kept by every request
                     await asyncio.sleep(DRAIN_POLL_S)
         for task in self._tasks:
             task.cancel()

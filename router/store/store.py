@@ -29,6 +29,7 @@ from router.store.ledger import Ledger
 from router.store.ledger_types import Ending, Standing
 from router.store.limits import CONCURRENCY_LEASE_S, Limiter, Rule, Verdict
 from router.store.outbox import Outbox, Settlement
+from router.store.pace import PaceBook
 from router.store.scripts import Ask, text
 from router.store.upkeep import Upkeep
 
@@ -41,12 +42,14 @@ class Opening:
 
     Attributes:
         answer: the cached one, or None.
-        role: HIT with an answer; FOLLOW: wait in `Store.flights.follow`; LEAD: call, and name the leader in the closing's
-            `Answer`; ALONE: call.
+        role: HIT with an answer; FOLLOW: wait in `Store.flights.follow`; LEAD: call, and name the leader in the
+            closing's `Answer`; ALONE: call.
+        pace: where the pacing of the tenant's budgets stood when it was last written; see `router.pacing`.
     """
 
     verdict: Verdict
     standing: Standing
+    pace: bytes
     answer: bytes | None
     role: Role = Role.ALONE
 
@@ -101,6 +104,7 @@ class Store:
         self.cache = AnswerCache(connection)
         self.flights = Flights(connection)
         self.decisions = DecisionStream(connection)
+        self.pace = PaceBook(connection)
         self.directory = Directory(connection, pepper, self.ledger)
         self.outbox = Outbox(self.ledger)
         self.upkeep = Upkeep(connection, self.directory, self.ledger, self.books, self.outbox)
@@ -189,14 +193,17 @@ class Store:
             StoreUnavailable: the store is away; a cache that fails alone is a miss.
         """
         standing = self.ledger.standing_ask(tenant, scopes)
+        pace = self.pace.get_ask(tenant)
         lookup = self._lookup(tenant, cache_key, request_id, single_flight) if cache_key else None
         take = self.limiter.take_ask(tenant, request_id, rules, tokens, lease_s) if rules else None
-        asked: list[Ask[Any]] = [ask for ask in (standing, lookup, take) if ask is not None]
+        asked: list[Ask[Any]] = [ask for ask in (standing, pace, lookup, take) if ask is not None]
         replies = iter(await self.connection.run(*asked))
         stands = standing.read(next(replies))
+        paced = pace.read(next(replies))
         look = lookup.read_or(next(replies), NO_ANSWER) if lookup else NO_ANSWER
         return Opening(
             standing=stands,
+            pace=paced,
             answer=look.answer,
             role=look.role,
             verdict=take.read(next(replies)) if take else Verdict(),

@@ -1,0 +1,72 @@
+"""The pacing price between the store and the decision."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from router.pacing import paced
+from router.store import Budget, Meter, Standing, Window
+
+DAY_S = 86_400.0
+LIMIT_NANO = 100 * 10**9
+NOTHING = Meter(spent_nano=0, held_nano=0)
+
+
+def standing(now: float, spent_nano: int, held_nano: int = 0, *, ends: bool = True) -> Standing:
+    budget = Budget(
+        name="day",
+        scope="",
+        window=Window.DAY,
+        limit_nano=LIMIT_NANO,
+        spent_nano=spent_nano,
+        held_nano=held_nano,
+        starts_at=0.0,
+        ends_at=DAY_S if ends else None,
+    )
+    return Standing(now=now, budgets=(budget,), day=NOTHING, month=NOTHING, total=NOTHING)
+
+
+def test_without_a_budget_money_has_no_price() -> None:
+    free = Standing(now=1.0, budgets=(), day=NOTHING, month=NOTHING, total=NOTHING)
+    assert paced(free, b"").purse.pacing_price == 0
+    assert paced(free, b"").fresh is None
+
+
+def test_a_budget_that_never_ends_is_not_paced() -> None:
+    result = paced(standing(5.0, LIMIT_NANO // 2, ends=False), b"")
+    assert result.purse.pacing_price == 0
+    assert result.purse.remaining_nano == LIMIT_NANO // 2
+
+
+def test_spending_ahead_of_the_window_raises_the_price_and_a_pause_lowers_it() -> None:
+    state = paced(standing(0.0, 0), b"").fresh or b""
+    rushed = paced(standing(600.0, LIMIT_NANO // 4), state)
+    assert rushed.purse.pacing_price > 0
+    assert rushed.fresh is not None
+    rested = paced(standing(12 * 3600.0, LIMIT_NANO // 4), rushed.fresh)
+    assert rested.purse.pacing_price < rushed.purse.pacing_price
+
+
+def test_a_step_is_stored_at_most_once_a_second() -> None:
+    state = paced(standing(0.0, 0), b"").fresh
+    assert state is not None
+    assert paced(standing(0.5, 10), state).fresh is None
+    assert paced(standing(1.5, 10), state).fresh is not None
+
+
+def test_what_is_held_counts_as_spent() -> None:
+    state = paced(standing(0.0, 0), b"").fresh or b""
+    held = paced(standing(600.0, 0, LIMIT_NANO // 4), state)
+    assert held.purse.pacing_price == paced(standing(600.0, LIMIT_NANO // 4), state).purse.pacing_price
+    assert held.purse.remaining_nano == LIMIT_NANO - LIMIT_NANO // 4
+
+
+@given(st.lists(st.tuples(st.floats(0, DAY_S), st.integers(0, 2 * LIMIT_NANO)), max_size=20))
+def test_no_history_breaks_the_price(history: list[tuple[float, int]]) -> None:
+    state = b""
+    for now, spent in history:
+        result = paced(standing(now, spent), state)
+        state = result.fresh or state
+        assert 0 <= result.purse.pacing_price < float("inf")
+        assert (result.purse.remaining_nano or 0) >= 0
