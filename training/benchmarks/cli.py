@@ -82,11 +82,15 @@ def routing(
     """  # noqa: D301 - click reads \b as "do not rewrap"
     from training.benchmarks import compare, console
     from training.benchmarks.routing import arrange, pair
+    from training.benchmarks.subject import taught
     from training.benchmarks.tables import routing_text
 
     with console.user_errors(), console.progress() as step:
         step("reading")
         matrix = console.load(data, prices, drop)
+        if mode is Mode.shipped:
+            for source in taught(matrix.sources):
+                console.note(f"the shipped classifier was trained on {source}: its figures flatter it; use --mode cv")
         setting = arrange(
             matrix,
             mode.value,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from classifier.artefact import DEFAULT, read_manifest
 from training.benchmarks.routers import Asked, Judgement
 from training.data import Matrix
 
@@ -68,6 +71,12 @@ def as_shipped() -> Rung:
     from training.fit import ShippedModel
 
     return Rung(model=ShippedModel())
+
+
+def taught(sources: Iterable[str], folder: Path = DEFAULT) -> list[str]:
+    """Which of these sources the manifest of an artefact names among its training data: figures on them flatter it."""
+    named = json.dumps(read_manifest(folder).get("data", []))
+    return sorted(source for source in set(sources) if f'"{source}"' in named or f'"{source}.' in named)
 
 
 def refitted() -> Rung:

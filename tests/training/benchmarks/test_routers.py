@@ -1,12 +1,14 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from classifier.artefact import DEFAULT, read_manifest
 from tests.training.results import HARD, made_up
 from training.benchmarks import factorisation
 from training.benchmarks.embedding import StaticEmbedder
@@ -22,7 +24,10 @@ from training.benchmarks.routers import (
     plugged_routers,
     random_router,
 )
+from training.benchmarks.subject import Rung, taught
 from training.data import Matrix, read_results, to_matrix
+
+Floats = NDArray[np.float64]
 
 
 def embed(texts: Sequence[str]) -> NDArray[np.float32]:
@@ -138,3 +143,28 @@ def test_the_shipped_encoder_gives_unit_vectors_that_know_likeness():
     vectors = StaticEmbedder()(["the cat sat on the mat", "a cat on a mat", "integral of a rational function"])
     assert np.linalg.norm(vectors, axis=1) == pytest.approx(1.0, abs=1e-3)
     assert vectors[0] @ vectors[1] > vectors[0] @ vectors[2]
+
+
+def test_sources_that_an_artefact_was_trained_on_are_named(tmp_path: Path):
+    manifest = read_manifest(DEFAULT) | {"data": [{"source": "mmlu_pro", "rows": 3}, {"source": "ulab"}]}
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    assert taught(["ulab", "fresh", "mmlu_pro", "ulab"], tmp_path) == ["mmlu_pro", "ulab"]
+    assert taught(["pro", "fresh"], tmp_path) == []
+
+
+def test_the_model_under_test_is_told_means_and_asked_for_gain_and_success(tmp_path: Path):
+    results = matrix(tmp_path, n=20)
+
+    class Model:
+        def success(self, prompts: Sequence[str], models: Sequence[str], means: Mapping[str, float]) -> Floats:
+            return np.tile([means[model] for model in models], (len(prompts), 1))
+
+        def gain(self, prompts: Sequence[str], strong: str, weak: str, means: Mapping[str, float]) -> Floats:
+            return np.full(len(prompts), means[strong] - means[weak])
+
+    judgement = Rung(model=Model()).judge(asked(results))
+    assert judgement.success is not None
+    assert judgement.success[0] == pytest.approx(results.means)
+    assert judgement.gain[0] == pytest.approx(results.means[1] - results.means[0])
+    with pytest.raises(RuntimeError, match="fit comes before judge"):
+        Rung(fit=lambda _: Model()).judge(asked(results))
