@@ -39,6 +39,9 @@ fix: setup-dev ## format, and mend what the linter can
 bench: setup $(VENV)-bench/.installed ## measure Rung beside the LiteLLM proxy (docs/performance.md); ARGS=--quick
 	$(BIN)/python -m tests.bench $(ARGS)
 
+docs: setup-dev ## check the documents: links, examples, and every table against the code
+	$(BIN)/python -m pytest tests/test_docs.py $(ARGS)
+
 lock: ## renew the locks (needs uv); COOLDOWN keeps releases of the last two weeks out
 	./requirements/lock
 
