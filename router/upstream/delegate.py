@@ -6,9 +6,10 @@ It costs three to four milliseconds of CPU a call, which is why it is not the wa
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Self
 
 import orjson
 
@@ -18,9 +19,10 @@ from router.upstream.request import parameters, usable
 from router.upstream.stream import UpstreamStream
 from router.upstream.tally import Tally
 from router.upstream.types import Granted, UpstreamCall, UpstreamModel, UpstreamReply
+from router.upstream.usage import NOT_REPORTED, merge, read_openai
 
 # LiteLLM's own errors that stand for "no HTTP answer came"; everything else carries the provider's status.
-_NO_ANSWER = ("APIConnectionError",)
+_NO_ANSWER = ("APIConnectionError", "MidStreamFallbackError")
 
 
 async def supported(model: UpstreamModel) -> frozenset[str]:
@@ -61,17 +63,70 @@ async def stream(call: UpstreamCall) -> AsyncGenerator[UpstreamStream]:
     try:
         async with asyncio.timeout_at(deadline):
             arguments, granted = await request(call)
-            chunks = await _ask(call, arguments | {"stream": True, "stream_options": {"include_usage": True}})
+            chunks, witness = await _open(call, arguments)
     except TimeoutError:
         raise faults.timeout(call.model.name) from None
     tally = Tally()
     try:
-        yield UpstreamStream(_frames(chunks, tally, call, deadline), tally=tally, granted=granted)
+        yield UpstreamStream(_frames(chunks, witness, tally, call, deadline), tally=tally, granted=granted)
     finally:
         await chunks.aclose()
 
 
-async def _frames(chunks: Any, tally: Tally, call: UpstreamCall, deadline: float) -> AsyncIterator[bytes]:  # noqa: ANN401 - LiteLLM's
+class _Witness:
+    """Stands between the provider's stream and LiteLLM, and remembers what the provider really said.
+
+    Where a stream breaks off, LiteLLM closes it with a `stop` of its own; where no usage is reported, it
+    counts tokens itself. Both would be lies in somebody's books.
+    """
+
+    def __init__(self, provider: Any) -> None:  # noqa: ANN401 - whatever LiteLLM reads from
+        self._provider = provider
+        self._items = aiter(provider)
+        self.finished = False
+        self.usage = NOT_REPORTED
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Any:  # noqa: ANN401 - as above
+        item = await anext(self._items)
+        self._note(item if isinstance(item, Mapping) else item.model_dump())
+        return item
+
+    def _note(self, item: Mapping[str, Any]) -> None:
+        """Read an item in OpenAI's shape or in LiteLLM's older one (`is_finished`)."""
+        choices = item.get("choices") or ()
+        self.finished |= bool(item.get("is_finished")) or any(choice.get("finish_reason") for choice in choices)
+        report = item.get("usage")
+        if isinstance(report, Mapping) and report.get("prompt_tokens"):
+            self.usage = merge(self.usage, read_openai(report))
+
+    async def aclose(self) -> None:
+        """Close the provider's stream."""
+        close = getattr(self._provider, "aclose", None) or getattr(self._provider, "close", None)
+        if close is not None:
+            await close()
+
+
+async def _open(call: UpstreamCall, arguments: Mapping[str, Any]) -> tuple[Any, _Witness]:
+    """LiteLLM's stream, and the witness inside it."""
+    chunks = await _ask(call, {**arguments, "stream": True, "stream_options": {"include_usage": True}})
+    try:
+        witness = _Witness(await chunks.fetch_stream())
+    except Exception as error:  # noqa: BLE001 - LiteLLM raises its own, the SDKs' and httpx's errors
+        raise _classified(error, call.model.name) from None
+    chunks.completion_stream = witness
+    return chunks, witness
+
+
+async def _frames(
+    chunks: Any,  # noqa: ANN401 - LiteLLM's
+    witness: _Witness,
+    tally: Tally,
+    call: UpstreamCall,
+    deadline: float,
+) -> AsyncIterator[bytes]:
     name = call.model.name
     loop = asyncio.get_running_loop()
     while True:
@@ -87,12 +142,14 @@ async def _frames(chunks: Any, tally: Tally, call: UpstreamCall, deadline: float
         if chunk is None:
             break
         body = chunk.model_dump(exclude_none=True)
-        _note_usage(body)
+        body.pop("usage", None)
+        if not witness.finished:
+            _keep_open(body)
         tally.chunk(body)
-        if body.get("choices"):
-            body.pop("usage", None)
+        tally.usage = witness.usage
+        if any(choice.get("delta") or choice.get("finish_reason") for choice in body.get("choices") or ()):
             yield b"data: " + orjson.dumps(body, default=str) + b"\n\n"
-    if tally.finish_reason is None:
+    if not witness.finished:
         raise faults.garbage(name, "the stream ended in the middle of the answer")
 
 
@@ -102,7 +159,7 @@ async def request(call: UpstreamCall) -> tuple[dict[str, Any], Granted]:
     model = call.model
     arguments: dict[str, Any] = {
         "model": model.name,
-        "messages": call.body["messages"],
+        "messages": copy.deepcopy(call.body["messages"]),
         "api_base": model.api_base,
         "api_key": model.api_key.get_secret_value() if model.api_key else None,
         "timeout": call.timeout_s,
@@ -132,9 +189,17 @@ def _classified(error: Exception, name: str) -> UpstreamError:
     status = getattr(error, "status_code", None)
     if type(error).__name__ in _NO_ANSWER or not isinstance(status, int):
         return faults.from_exception(error, name)
-    headers = getattr(getattr(error, "response", None), "headers", None) or {}
+    headers = getattr(error, "litellm_response_headers", None) or getattr(
+        getattr(error, "response", None), "headers", {}
+    )
     message = getattr(error, "message", None) or str(error)
     return faults.from_status(status, headers, orjson.dumps({"error": {"message": message}}), name)
+
+
+def _keep_open(body: dict[str, Any]) -> None:
+    """Take out a finish reason that the provider has not given."""
+    for choice in body.get("choices") or ():
+        choice.pop("finish_reason", None)
 
 
 def _note_usage(body: dict[str, Any]) -> None:
