@@ -30,11 +30,15 @@ FIRST_PAUSE_S = 0.05  # a restart of the embedded server takes a tenth of a seco
 LONGEST_PAUSE_S = 1.0  # recovery is seen within about a second, at one attempt a second
 
 
+class Unanswered(StoreUnavailable):
+    """The commands were sent, and nobody knows whether they were executed."""
+
+
 class Executor(Protocol):
     """Anything that carries asks to a server: one connection, a cluster, a test's recorder."""
 
     async def run(self, *asks: Ask[Any]) -> list[Reply]:
-        """One round trip; a reply for each ask, errors among them as values. Raises StoreUnavailable."""
+        """One round trip; a reply for each ask, errors among them as values. Raises StoreUnavailable, Unanswered."""
         ...
 
     async def ask(self, ask: Ask[T]) -> T:
@@ -108,8 +112,8 @@ class Connection:
             one reply per ask; errors of the server are values, read by `Ask.read`.
 
         Raises:
-            StoreUnavailable: there is no link, or it broke before the last answer: the asks may or may not
-                have been executed.
+            StoreUnavailable: there is no link.
+            Unanswered: it broke before the last answer.
         """
         replies = await self._exchange([ask.command for ask in asks])
         forgotten = [i for i, reply in enumerate(replies) if _forgot(reply) and asks[i].source]
@@ -142,10 +146,15 @@ class Connection:
     async def _exchange(self, commands: Sequence[Command]) -> list[Reply]:
         link = self._link or await self._first_attempt()
         try:
-            return await link.send(commands)
+            sent = link.send(commands)
         except LinkLost as lost:
             self._reason = str(lost)
             raise self._unavailable() from None
+        try:
+            return await sent
+        except LinkLost as lost:
+            self._reason = str(lost)
+            raise self._unavailable(Unanswered) from None
 
     async def _first_attempt(self) -> Link:
         """The link of a search that has just begun; one that has failed once fails everybody at once."""
@@ -207,8 +216,8 @@ class Connection:
         away_s = asyncio.get_running_loop().time() - self._away_since
         log.warning("store %s is back after %.1f s", self.address.shown, away_s)
 
-    def _unavailable(self) -> StoreUnavailable:
-        return StoreUnavailable(
+    def _unavailable(self, kind: type[StoreUnavailable] = StoreUnavailable) -> StoreUnavailable:
+        return kind(
             f"The store at {self.address.shown} does not answer ({self._reason})."
             " Start it, or correct REDIS_URL (unset it to use the embedded server).",
             retry_after_s=1.0,

@@ -10,14 +10,14 @@ idempotent, and must be shielded from the cancellation of the request that they 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 import orjson
 
 from router.errors import BudgetExhausted, Conflict
 from router.store import names
-from router.store.connection import Executor
+from router.store.connection import Executor, Unanswered
 from router.store.ledger_types import (
     LARGEST_NANO,
     Budget,
@@ -48,11 +48,16 @@ class Ledger:
     Args:
         executor: what carries the scripts.
         frozen_ms: a test's clock in milliseconds since 1970; None for the store's.
+
+    Attributes:
+        on_doubt: called with the hold of a reservation that was sent and not answered: it may exist, and nobody will
+            use it. `Store` has it voided; without that its lease would charge for a call that never was.
     """
 
     def __init__(self, executor: Executor, *, frozen_ms: int | None = None) -> None:
         self._executor = executor
         self.frozen_ms = frozen_ms
+        self.on_doubt: Callable[[Hold], None] | None = None
 
     async def open_account(self, tenant: str, generation: str) -> bool:
         """Open a tenant's books unless they are open; True where this call opened them."""
@@ -118,7 +123,13 @@ class Ledger:
             [self._clock(), hold_id, _exact(amount_nano), _ms(lease_s), state.value, _join(scopes)],
             lambda reply: _held(reply, tenant, hold_id, amount_nano, scopes),
         )
-        return await self._executor.ask(ask)
+        try:
+            (reply,) = await self._executor.run(ask)
+        except Unanswered:
+            if self.on_doubt is not None:
+                self.on_doubt(_doubtful(tenant, hold_id, amount_nano, scopes))
+            raise
+        return ask.read(reply)
 
     async def dispatched(self, hold: Hold, state: State, *, lease_s: float = LEASE_S) -> bool:
         """Note that the upstream call leaves now; False where the hold has ended meanwhile."""
@@ -223,6 +234,11 @@ def _held(reply: Reply, tenant: str, hold_id: str, amount_nano: int, scopes: Seq
         reserved_at_ms=int(reply[2]),
         budgets=read_budgets(reply[3]),
     )
+
+
+def _doubtful(tenant: str, hold_id: str, amount_nano: int, scopes: Sequence[str]) -> Hold:
+    """A hold that may exist: enough of it to be voided, and nothing to charge it by."""
+    return Hold(tenant=tenant, id=hold_id, amount_nano=amount_nano, windows="", scopes=tuple(scopes), reserved_at_ms=0)
 
 
 def _exhausted(name: str, now: float, budgets: tuple[Budget, ...], needed_nano: int) -> BudgetExhausted:

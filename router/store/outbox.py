@@ -25,12 +25,13 @@ RECALL_S = 10.0  # replicas lag by milliseconds, and a failover takes a few seco
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settlement:
-    """What `Ledger.settle` needs to know."""
+    """What `Ledger.settle` needs to know; or, with `void`, `Ledger.void`."""
 
     hold: Hold
     cost_nano: int
     estimated: bool = False
     facts: bytes = b""
+    void: bool = False
 
     @property
     def key(self) -> tuple[str, str]:
@@ -70,19 +71,37 @@ class Outbox:
             self._waiting.setdefault(settlement.key, settlement)
         self._booked.clear()
 
+    def doubtful(self, hold: Hold) -> None:
+        """Release a hold that may have been made: nothing is bought with it."""
+        self.failed(Settlement(hold=hold, cost_nano=0, void=True))
+
     async def flush(self) -> int:
-        """Send all that wait; returns how many were booked. Stops in silence where the store is away."""
+        """Send all that wait; returns how many were booked.
+
+        A tenant whose first settlement fails waits for the next round, and keeps nobody else waiting: its books may be
+        closed, or its node away, while the others' are not.
+        """
         sent = 0
+        failing: set[str] = set()
         for key, settlement in list(self._waiting.items()):
+            if settlement.hold.tenant in failing:
+                continue
             try:
-                await self._ledger.settle(
-                    settlement.hold,
-                    settlement.cost_nano,
-                    estimated=settlement.estimated,
-                    facts=settlement.facts,
-                )
+                await self._send(settlement)
             except StoreUnavailable:
-                break
-            self._waiting.pop(key, None)
-            sent += 1
+                failing.add(settlement.hold.tenant)
+            else:
+                self._waiting.pop(key, None)
+                sent += 1
         return sent
+
+    async def _send(self, settlement: Settlement) -> None:
+        if settlement.void:
+            await self._ledger.void(settlement.hold)
+        else:
+            await self._ledger.settle(
+                settlement.hold,
+                settlement.cost_nano,
+                estimated=settlement.estimated,
+                facts=settlement.facts,
+            )

@@ -111,6 +111,7 @@ class Store:
         self.epoch = ""
         self._work: asyncio.Task[None] | None = None
         connection.on_return = self.outbox.recall
+        self.ledger.on_doubt = self.outbox.doubtful
 
     @classmethod
     async def connect(

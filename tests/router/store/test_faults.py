@@ -157,10 +157,9 @@ async def test_a_frozen_store_is_answered_in_time_and_overspends_nothing(tmp_pat
         assert ending is not None
         assert ending.outcome == "waiting"
         await asyncio.wait_for(returned.wait(), PATIENT_S)
-        assert await store.outbox.flush() == 1
+        assert await store.outbox.flush() == 2, "the settlement, and the one reservation that was on its way"
         standing = await store.ledger.standing("acme")
-        assert standing.total.spent_nano == DIME
-        assert standing.total.held_nano <= DIME, "at most the one reservation that was on its way; its lease ends it"
+        assert (standing.total.spent_nano, standing.total.held_nano) == (DIME, 0)
         assert (await store.books.verify("acme")).exact
         await store.close()
 
@@ -168,5 +167,5 @@ async def test_a_frozen_store_is_answered_in_time_and_overspends_nothing(tmp_pat
 async def refusal_of(store: Store, hold_id: str) -> float:
     started = time.monotonic()
     with pytest.raises(StoreUnavailable):
-        await store.ledger.reserve("acme", hold_id, DIME)
+        await store.ledger.reserve("acme", hold_id, DIME, state=State.CALL)
     return time.monotonic() - started

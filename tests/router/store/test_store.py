@@ -190,6 +190,19 @@ async def test_a_store_that_is_away_refuses_money_and_says_so(acme: Store) -> No
         await acme.ledger.reserve("acme", "h", 10**9 + 1)
 
 
+async def test_a_tenant_whose_books_are_closed_keeps_nobody_else_waiting(acme: Store) -> None:
+    await acme.directory.create_tenant("other")
+    for tenant in ("acme", "other"):
+        for number in range(2):
+            hold = await acme.ledger.reserve(tenant, f"h{number}", 5)
+            acme.outbox.failed(Settlement(hold=hold, cost_nano=4))
+    await acme.ledger.close_account("acme")
+    assert await acme.outbox.flush() == 2
+    await acme.books.rebuild("acme", acme.epoch)
+    assert await acme.outbox.flush() == 2
+    assert (await acme.ledger.standing("acme")).total.spent_nano == 8
+
+
 async def test_holds_of_the_same_id_in_two_tenants_wait_apart(acme: Store) -> None:
     await acme.directory.create_tenant("other")
     for tenant, cost in (("acme", 3), ("other", 4)):
