@@ -130,13 +130,18 @@ def arrange(
 def pair(matrix: Matrix, *, weak: str | None = None, strong: str | None = None) -> tuple[str, str]:
     """(weak, strong): the named models, else those of lowest and highest mean score.
 
+    Models that answered less than half of the queries are not chosen where others are there: their means are of
+    other questions.
+
     Raises:
         DataError: there are no two models, or a named one is not there.
     """
     if len(matrix.models) < 2:
         raise DataError(f"routing needs two models, the data has only {', '.join(matrix.models)}")
     matrix.pick([name for name in (weak, strong) if name is not None])  # names the absent ones
-    order = np.argsort(matrix.means, kind="stable")
+    coverage = np.isfinite(matrix.score).mean(axis=0)
+    usual = coverage >= (0.5 if (coverage >= 0.5).sum() >= 2 else 0.0)
+    order = [i for i in np.argsort(matrix.means, kind="stable") if usual[i]]
     weak = weak or next(matrix.models[i] for i in order if matrix.models[i] != strong)
     strong = strong or next(matrix.models[i] for i in order[::-1] if matrix.models[i] != weak)
     if weak == strong:

@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from tests.training.results import made_up
@@ -116,6 +117,16 @@ def test_the_pair_is_the_worst_and_the_best_model_unless_named(tmp_path: Path):
         routing.pair(three, weak="nobody")
     with pytest.raises(DataError, match="needs two models"):
         routing.pair(three.pick(["a-7b"]))
+
+
+def test_a_model_that_answered_little_is_not_chosen_unless_named(tmp_path: Path):
+    frame = made_up(100, models=("a-7b", "b-13b", "c-70b"))
+    few = frame[frame["model"] == "c-70b"].head(30).assign(model="lucky-1b", score=1.0)
+    path = tmp_path / "x.parquet"
+    pd.concat([frame, few]).to_parquet(path)
+    found = to_matrix(read_results([path]))
+    assert routing.pair(found) == ("a-7b", "c-70b")
+    assert routing.pair(found, strong="lucky-1b") == ("a-7b", "lucky-1b")
 
 
 def test_a_pair_that_hardly_answered_anything_in_common_is_refused(tmp_path: Path):
