@@ -22,7 +22,8 @@ _NUMBER = re.compile(rb"\d+")
 _SENTENCE = re.compile(rb"[.!?]\s")
 
 # Which bytes make a character class. Lead bytes of UTF-8 tell the script: 0xD0-0xD2 Cyrillic,
-# 0xD7-0xDB Hebrew and Arabic, 0xE0-0xE2 Indic, Thai and symbols, 0xE3-0xED East Asian, 0xF0 emoji and rare planes.
+# 0xD7-0xDB Hebrew and Arabic, 0xE0-0xE2 Indic, Thai and symbols, 0xE3-0xED East Asian,
+# 0xF0 emoji and rare planes.
 BYTES: dict[str, Sequence[int]] = {
     "letters": (*range(65, 91), *range(97, 123)),
     "capitals": range(65, 91),
