@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from operator import itemgetter
+from itertools import groupby
+from operator import attrgetter
 
 from policies.candidates import room
-from policies.choice import Taste
+from policies.choice import Taste, pick
 from policies.cost import PER_PRICE
 from policies.policy import Policy
 from policies.rungs import Rung, answer_reserve
@@ -38,24 +39,17 @@ def attempt(rung: Rung, demand: Demand, forecast: Forecast, policy: Policy, mone
 
 
 def fallbacks(chosen: Rung, rungs: Sequence[Rung], taste: Taste, policy: Policy) -> list[Rung]:
-    """The best rung of each other model by utility, those of another provider than the choice's ahead.
+    """The choice within each other model, best utility first, those of another provider than the choice's ahead.
 
     A provider that fails, fails for all its models more often than for one. Of fallbacks that could not be held within
     `fallback_money` only the first is kept.
     """
-    value, weight = taste.value, taste.weight
-    best: list[tuple[float, Rung]] = []
-    for rung in rungs:  # the rungs of a model stand together
-        utility = value * rung.quality - weight * rung.cost
-        if not best or best[-1][1].entry is not rung.entry:
-            best.append((utility, rung))
-        elif utility > best[-1][0]:
-            best[-1] = (utility, rung)
     own = chosen.entry.provider
-    others = [(r.entry.provider == own, -u, r.entry.model.id, r) for u, r in best if r.entry is not chosen.entry]
-    others.sort(key=itemgetter(0, 1, 2))
+    ladders = groupby(rungs, key=attrgetter("entry"))  # the rungs of a model stand together
+    best = [pick(list(ladder), taste) for entry, ladder in ladders if entry is not chosen.entry]
+    best.sort(key=lambda rung: (rung.entry.provider == own, -taste.utility(rung), rung.entry.model.id))
     bearable = fallback_money(chosen, policy, None)
-    kept = [rung for place, (*_, rung) in enumerate(others) if place == 0 or rung.worst <= bearable]
+    kept = [rung for place, rung in enumerate(best) if place == 0 or rung.worst <= bearable]
     return kept[: policy.max_attempts - 1]
 
 

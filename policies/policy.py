@@ -33,10 +33,9 @@ class Policy:
     """
 
     version: str = "1"
-    value_at_0_nano: int = 300_000  # $0.0003: a fraction of a cent, the price of a short answer by a small model
-    value_at_1_nano: int = (
-        3_000_000_000  # $3: minutes of a specialist's time; the middle, $0.03, is seconds of anybody's
-    )
+    value_at_0_nano: int = 1_000_000  # $0.001: the price of a short answer by a small paid model
+    # $10: minutes of a specialist's time. The middle, $0.10, is seconds of it.
+    value_at_1_nano: int = 10_000_000_000
     tolerance: float = 0.10
     answer_cap: int = 4096
     answer_cap_factor: int = 4

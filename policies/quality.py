@@ -60,6 +60,11 @@ PRIORS: Mapping[str, Curve] = MappingProxyType(
         "coding": Curve(gain=0.25),
         # Trick prompts: 0.46 -> 0.69 for one model, with a median of 4,116 tokens although they look easy.
         "trick": Curve(gain=1.0, floor_tokens=4000),
+        # The classifier's other kinds have no published figure of their own. What is recalled or chatted is not worked
+        # out; science mixes recall with calculation.
+        "knowledge": Curve(gain=0.3),
+        "small talk": Curve(gain=0.3),
+        "science": Curve(gain=1.0),
         # False premises over 58 models: the highest effort is better for 24, worse for 24, at 2.1 times the
         # cost.
         "false_premise": Curve(gain=0.0),

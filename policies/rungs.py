@@ -75,7 +75,7 @@ def answer_reserve(demand_room: int, forecast: Forecast) -> int:
 
 
 def success_of(entry: Entry, forecast: Forecast) -> float:
-    """Success without thinking: by the model's head, else placed by its ability."""
+    """Success at the allowance at which it is known: by the model's head, else placed by its ability."""
     known = forecast.success.get(entry.model.id)
     return success_without_head(entry.model.ability, forecast.difficulty) if known is None else known
 
@@ -112,7 +112,7 @@ def _price_model(rungs: list[Rung], entry: Entry, demand: Demand, forecast: Fore
     free = room(entry.model, demand)
     reserve = answer_reserve(free, forecast)
     answer = min(forecast.answer_tokens, free)
-    base = odds(success_of(entry, forecast))
+    base = odds(success_of(entry, forecast)) / thinking[entry.model.ability_allowance][1]
     choices = demand.choices
     fixed = _prompt_cost(entry, demand) + choices * answer * entry.price_output + _HALF
     per_thought = choices * entry.price_reasoning

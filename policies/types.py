@@ -102,6 +102,8 @@ class Model:
         tier: the tier that it belongs to.
         ability: expected accuracy without thinking on a broad reference mix (MMLU-Pro's scale), 0..1. It
             places a model that the classifier has no head for.
+        ability_allowance: thinking tokens that the model had when that ability was measured; 0: none. Leaderboards
+            run reasoning models with thinking, so their figures must not be taken for what they do without.
         latency_s: seconds to the first token. tokens_per_s: speed afterwards.
         available: whether it can be called now; `unavailable_because` says how to mend it, for
             example `no key for it (set OPENAI_API_KEY)`; it is a clause of the receipt's sentence.
@@ -123,6 +125,7 @@ class Model:
     unavailable_because: str = ""
     tags: frozenset[str] = frozenset()
     price_rules: tuple[PriceRule, ...] = ()
+    ability_allowance: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -200,7 +200,7 @@ def test_the_plan_is_no_longer_than_the_policy_says():
 
 def test_scarce_money_shortens_the_answer_before_it_refuses():
     ample = decide(**ask(demand=Demand(input_tokens=20, model="gpt-5-mini"))).plan[0]
-    tight = Purse(remaining_nano=ample.worst_cost_nano * 3 // 4)
+    tight = Purse(remaining_nano=ample.worst_cost_nano * 7 // 8)
     short = decide(**ask(demand=Demand(input_tokens=20, model="gpt-5-mini"), purse=tight))
     assert short.hold_nano <= tight.remaining_nano  # type: ignore[operator]
     assert short.plan[0].allowance == ample.allowance
@@ -317,3 +317,18 @@ def test_the_cache_never_lowers_what_is_held():
     cached = replace(bare, cached={"gpt-5-mini": 9000})
     assert decide(**ask(demand=cached)).hold_nano == decide(**ask(demand=bare)).hold_nano
     assert decide(**ask(demand=cached)).chosen.expected_cost_nano < decide(**ask(demand=bare)).chosen.expected_cost_nano
+
+
+def test_an_ability_that_was_measured_with_thinking_is_not_credited_to_the_model_without_it():
+    measured = replace(MINI, ability_allowance=16_384)
+    plain, honest = (
+        {c.allowance: c.quality for c in decide(**ask(catalog=Catalog([model]))).candidates}
+        for model in (MINI, measured)
+    )
+    assert honest[16_384] == pytest.approx(0.5)
+    assert honest[0] < plain[0] == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("kind", ["small talk", "knowledge", "code"])
+def test_what_is_not_worked_out_gets_no_thinking_by_default(kind: str):
+    assert decide(**ask(forecast=replace(PROOF, kind=kind))).chosen.allowance == 0

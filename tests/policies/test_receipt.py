@@ -20,10 +20,10 @@ WAITING = Catalog(
 
 def test_the_sentence_says_what_would_be_chosen_and_what_serves():
     assert served_sentence(decide(**ask(catalog=WAITING))) == (
-        "would choose standard (gpt-5-mini) with 4K of thinking; no key for it (set OPENAI_API_KEY); "
+        "would choose standard (gpt-5-mini) with 16K of thinking; no key for it (set OPENAI_API_KEY); "
         "served by economy (smollm2-135m)"
     )
-    assert served_sentence(decide(**ask())) == "served by standard (gpt-5-mini) with 4K of thinking"
+    assert served_sentence(decide(**ask())) == "served by standard (gpt-5-mini) with 16K of thinking"
     assert served_sentence(decide(**ask(forecast=SUM))) == "served by economy (smollm2-135m) without thinking"
 
 
@@ -85,7 +85,7 @@ def test_the_menu_quotes_every_rung_before_a_token_is_spent():
     assert quoted["preferred"] == {
         "model": "gpt-5-mini",
         "tier": "standard",
-        "allowance": 4096,
+        "allowance": 16_384,
         "strategy": "single",
     }
     assert {row["model"] for row in quoted["menu"]} == {"smollm2-135m", "gpt-5-mini", "claude-opus"}
