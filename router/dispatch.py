@@ -7,16 +7,19 @@ byte of the answer.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from policies.types import Attempt
-from router.errors import UpstreamError, UpstreamTimeout
+from router.errors import UpstreamError, UpstreamTimeout, UpstreamUnreachable
 from router.upstream.client import UpstreamClient
 from router.upstream.stream import UpstreamStream
 from router.upstream.types import UpstreamCall, UpstreamModel, UpstreamReply
+
+log = logging.getLogger("rung.dispatch")
 
 T = TypeVar("T")
 OnFailure = Callable[[Attempt, UpstreamError], None]
@@ -128,7 +131,7 @@ class Dispatcher:
         failures: list[str] = []
         for number, attempt in enumerate(plan, start=1):
             try:
-                result = await one(attempt, deadline - loop.time())
+                result = await _classified(one(attempt, deadline - loop.time()), attempt)
             except UpstreamError as error:
                 self._on_failure(attempt, error)
                 failures.append(f"{attempt.model}: {error.message}")
@@ -137,6 +140,19 @@ class Dispatcher:
             else:
                 return Trail(attempt=attempt, number=number, failures=tuple(failures)), result
         raise UpstreamTimeout("The plan holds no attempt.")  # unreachable: a decision always plans one
+
+
+async def _classified(work: Awaitable[T], attempt: Attempt) -> T:
+    """The result; an answer so odd that reading it failed is the provider's failure, and another attempt may mend it."""
+    try:
+        return await work
+    except UpstreamError:
+        raise
+    except Exception as error:
+        log.exception("the answer of %s could not be read", attempt.model)
+        raise UpstreamUnreachable(
+            f"the provider of {attempt.model} did not give a usable answer ({type(error).__name__}); retry"
+        ) from None
 
 
 def _call(

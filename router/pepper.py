@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
+import tempfile
+from pathlib import Path
 
 from router.settings import ConfigError, Settings
 
@@ -26,13 +29,26 @@ def read_pepper(settings: Settings) -> bytes:
         return value
     path = settings.store.data_dir / "pepper"
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_bytes()
+        if not path.exists():
+            _make(path)
+        value = path.read_bytes()
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be made ({error.strerror}); set RUNG_STORE__DATA_DIR elsewhere") from None
-    value = secrets.token_hex(32).encode()
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(value)
+        raise ConfigError(
+            f"{path}: cannot be read or made ({error.strerror}); set RUNG_STORE__DATA_DIR elsewhere"
+        ) from None
+    if len(value) < MIN_CHARACTERS:
+        raise ConfigError(
+            f"{path}: is damaged: put its {MIN_CHARACTERS} or more characters back from a copy, or remove"
+            " it and make new keys for every tenant"
+        )
     return value
+
+
+def _make(path: Path) -> None:
+    """Make the file, whole or not at all: of processes that start together, all read what the first has made."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix="pepper-") as draft:  # made for its owner's eyes only
+        draft.write(secrets.token_hex(32).encode())
+        draft.flush()
+        with contextlib.suppress(FileExistsError):
+            os.link(draft.name, path)

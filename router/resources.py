@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 
 from pydantic import SecretStr
 
+from router.kept_store import KeptStore
 from router.ladder import needs_local_model
 from router.settings import ConfigError, Settings
-from router.store import Token, embedded
+from router.store import Token
 from router.upstream.local_model import Address, LocalModel
 
 _STORE_URL, _LOCAL_URL, _LOCAL_KEY, _DEMO_KEY = (
@@ -78,7 +79,7 @@ def start_resources(settings: Settings) -> Resources:
         url = settings.store.url
         own = url is None
         if url is None:
-            url = stack.enter_context(embedded.attach_or_start(settings.store.data_dir)).url
+            url = stack.enter_context(KeptStore(settings.store.data_dir)).url
         demo = demo_key(settings) if own and not settings.tenants else None
         address = local.wait() if local is not None else None
     except BaseException:

@@ -1,8 +1,8 @@
 """Settings: the environment and `rung.yaml`, validated as a whole.
 
-Precedence: arguments given in code, then environment variables (`RUNG_` with `__` for nesting, for example
-`RUNG_SERVER__PORT`), then the YAML file named by `RUNG_CONFIG` (`./rung.yaml` where it exists), then the defaults.
-`REDIS_URL` is read too. Nothing else in the gateway reads the environment, but for the providers' own keys, which
+Precedence: environment variables (`RUNG_` with `__` for nesting, for example `RUNG_SERVER__PORT`), then the YAML file
+named by `RUNG_CONFIG` (`./rung.yaml` where it exists), then the defaults. `REDIS_URL` is the store's URL where neither
+names one. Nothing else in the gateway reads the environment, but for the providers' own keys, which
 `models[].api_key_env` names.
 """
 
@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal, Self, cast
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 IDENTIFIER = r"^[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}$"
 TENANT_ID = r"^[a-z0-9][a-z0-9_-]{0,62}$"
@@ -203,24 +203,25 @@ def _refuse_duplicates(what: str, ids: list[str]) -> None:
         raise ValueError(f"{what}: `{repeated[0]}` stands there twice; ids are unique")
 
 
-def load(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
+def load(path: Path | None = None) -> Settings:
     """Read the file (`path`, else `RUNG_CONFIG`, else `./rung.yaml` where it exists) and the environment.
 
     Raises:
         ConfigError: the file is missing, is not YAML or does not fit; the message names each place and remedy.
     """
-    file = path or configured_path(environ)
+    file = path or configured_path(os.environ)
     content = _read_yaml(file) if file is not None else {}
-    redis_url = environ.get("REDIS_URL")
-    if redis_url and "RUNG_STORE__URL" not in environ:
-        content = {
-            **content,
-            "store": {"url": redis_url, **cast("dict[str, Any]", content.get("store") or {})},
-        }
+    redis_url, store = os.environ.get("REDIS_URL"), content.get("store") or {}
+    if redis_url and isinstance(store, dict):
+        content = {**content, "store": {"url": redis_url, **cast("dict[str, Any]", store)}}
     try:
         return Settings.model_validate(content)
     except ValidationError as error:
         raise ConfigError(_explain(error, file)) from None
+    except SettingsError as error:  # the environment's own: a variable that should hold JSON
+        field = re.search(r'field "(\w+)"', str(error))
+        name = f"RUNG_{field[1].upper()}" if field else "a variable that begins with RUNG_"
+        raise ConfigError(f'{name}: must hold JSON, for example RUNG_TIERS=\'["economy", "premium"]\'') from None
 
 
 def configured_path(environ: Mapping[str, str]) -> Path | None:

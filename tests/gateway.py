@@ -16,6 +16,7 @@ from router.app import Gateway, create_app
 from router.resources import Resources, demo_key, start_resources
 from router.settings import Settings
 from router.upstream import engine
+from router.wire.head import BoundedHead
 
 START_TIMEOUT_S = 60.0
 # A test machine may be so busy that a healthy store or classifier seems away by the gateway's own measures of 200 and
@@ -63,7 +64,7 @@ def running(settings: Settings, resources: Resources | None = None) -> Iterator[
     used = start_resources(settings) if resources is None else resources
     used.demo_key = used.demo_key or demo_key(settings)
     app = create_app(settings, used)
-    config = uvicorn.Config(app, log_level="warning", loop="uvloop", http="httptools", lifespan="on", access_log=False)
+    config = uvicorn.Config(app, log_level="warning", loop="uvloop", http=BoundedHead, lifespan="on", access_log=False)
     server = _Server(config)
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))

@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import tempfile
+import threading
 import time
 from contextlib import ExitStack
+from multiprocessing import parent_process
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from types import FrameType
 from typing import Annotated
 
 import typer
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.config import STARTUP_FAILURE
+from uvicorn.supervisors import Multiprocess
 
 from router import settings as configuration
 from router.app import create_app
 from router.cli.banner import banner
 from router.resources import Resources, inherited_resources, start_resources
 from router.settings import Settings
+from router.wire.head import BoundedHead
 
 # Between a load balancer and us, our side must be the one that stays: its idle time-outs are 60 s or less.
 KEEP_ALIVE_S = 75
@@ -37,6 +45,8 @@ def serve(
     GEMINI_API_KEY, OPENROUTER_API_KEY, OLLAMA_API_BASE, HOSTED_VLLM_API_BASE.
     """
     started = time.monotonic()
+    signal.signal(signal.SIGTERM, _leave)
+    signal.signal(signal.SIGINT, _leave)
     if config is not None:
         os.environ["RUNG_CONFIG"] = str(config)
     overrides = {"RUNG_SERVER__HOST": host, "RUNG_SERVER__PORT": port, "RUNG_SERVER__WORKERS": workers}
@@ -52,9 +62,16 @@ def serve(
             _serve_one(settings, resources, started)
 
 
+def _leave(number: int, frame: FrameType | None) -> None:
+    """End by unwinding, so that everything that was started is stopped; uvicorn calls it when it has drained."""
+    del number, frame
+    sys.exit(0)
+
+
 def _options(settings: Settings) -> dict[str, object]:
     server = settings.server
     return {
+        "http": BoundedHead,
         "host": server.host,
         "port": server.port,
         "access_log": False,
@@ -63,7 +80,6 @@ def _options(settings: Settings) -> dict[str, object]:
         "date_header": False,
         "timeout_keep_alive": KEEP_ALIVE_S,
         "timeout_graceful_shutdown": int(server.drain_timeout_s) or 1,
-        "h11_max_incomplete_event_size": 65_536,
     }
 
 
@@ -92,9 +108,23 @@ def _serve_one(settings: Settings, resources: Resources, started: float) -> None
 def _serve_many(settings: Settings, resources: Resources, stack: ExitStack) -> None:
     metrics = stack.enter_context(tempfile.TemporaryDirectory(prefix="rung-metrics-"))
     os.environ.update(resources.export(), PROMETHEUS_MULTIPROC_DIR=metrics)
-    uvicorn.run("router.cli.serve:worker_app", factory=True, workers=settings.server.workers, **_options(settings))  # type: ignore[arg-type]
+    options = {"factory": True, "workers": settings.server.workers, **_options(settings)}
+    config = uvicorn.Config("router.cli.serve:worker_app", **options)  # type: ignore[arg-type]
+    supervisor = Multiprocess(config, sockets=[config.bind_socket()])
+    supervisor.run()
+    if any(worker.exitcode == STARTUP_FAILURE for worker in supervisor.processes):
+        sys.exit(1)
 
 
 def worker_app() -> FastAPI:
-    """The application of one worker process; its parent has started the rest."""
+    """The application of one worker process; its parent has started the rest, and it ends with its parent."""
+    parent = parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent,), name="rung-parent-watch", daemon=True).start()
     return create_app(configuration.load(), inherited_resources(dict(os.environ)))
+
+
+def _end_with(parent: BaseProcess) -> None:
+    """A parent that was killed leaves a worker without a store and without anybody who would restart it."""
+    parent.join()
+    os.kill(os.getpid(), signal.SIGTERM)

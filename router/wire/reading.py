@@ -16,6 +16,7 @@ from classifier.types import Query, ResponseFormat
 from policies.types import NANO_PER_USD, Capability, Demand, Wishes
 from router.errors import InvalidRequest
 from router.upstream.reasoning import ceiling
+from router.wire.chat import MAX_TOKENS
 
 # Two bytes a token: English takes four, code three, Chinese about two; only noise takes more.
 BYTES_PER_TOKEN_BOUND = 2
@@ -31,6 +32,14 @@ AUTO_QUALITY = {"auto:economy": 0.2, "auto": None, "auto:quality": 0.8}
 CHAT_DEFAULT_CHOICES = 1
 
 Headers = Mapping[bytes, bytes]
+
+# The keys of the body's `rung` object as headers; `strategy` has one value so far, which is the default.
+_WISHES = frozenset(
+    b"x-rung-" + name
+    for name in (b"quality", b"max-cost-usd", b"max-reasoning-tokens", b"session-id", b"explain", b"cache", b"strategy")
+)
+_CACHE_MODES = frozenset({b"use", b"refresh", b"off"})
+_FLAGS = {b"1": True, b"true": True, b"0": False, b"false": False}
 
 
 def is_auto(model: str) -> bool:
@@ -172,19 +181,32 @@ def extensions_of(request: Mapping[str, Any], headers: Headers) -> Extensions:
     Raises:
         InvalidRequest: a header that is not of the form that the same key takes in the body.
     """
+    _refuse_unknown(headers)
     body = cast("dict[str, Any]", request.get("rung") or {})
-    session = body.get("session_id") or _text_header(headers, b"x-session-id")
+    session = body.get("session_id") or _text_header(headers, b"x-rung-session-id")
+    session = session or _text_header(headers, b"x-session-id")
     metadata = cast("dict[str, str]", request.get("metadata") or {})
     return Extensions(
         quality=body.get("quality", _number_header(headers, b"x-rung-quality", 1.0)),
         max_cost_usd=body.get("max_cost_usd", _number_header(headers, b"x-rung-max-cost-usd", 1e6)),
         max_reasoning_tokens=body.get(
-            "max_reasoning_tokens", _int_header(headers, b"x-rung-max-reasoning-tokens", 10_000_000)
+            "max_reasoning_tokens", _int_header(headers, b"x-rung-max-reasoning-tokens", MAX_TOKENS)
         ),
         session_id=session or metadata.get("session_id"),
         explain=body.get("explain", _flag_header(headers, b"x-rung-explain")),
         cache=body.get("cache", _cache_header(headers)),
     )
+
+
+def _refuse_unknown(headers: Headers) -> None:
+    """A wish with a typing mistake must not be taken for none."""
+    for name in headers:
+        if name == b"x-rung-strategy" and headers[name] != b"single":
+            raise InvalidRequest("`x-rung-strategy` must be single.", param="x-rung-strategy")
+        if name.startswith(b"x-rung-") and name not in _WISHES:
+            shown = name.decode("latin-1")[:100]
+            known = ", ".join(sorted(wish.decode() for wish in _WISHES))
+            raise InvalidRequest(f"`{shown}` is not a header that Rung knows; there are {known}.", param=shown)
 
 
 def _text_header(headers: Headers, name: bytes) -> str | None:
@@ -207,15 +229,25 @@ def _number_header(headers: Headers, name: bytes, maximum: float) -> float | Non
 
 def _int_header(headers: Headers, name: bytes, maximum: int) -> int | None:
     number = _number_header(headers, name, maximum)
+    if number is not None and not number.is_integer():
+        raise InvalidRequest(f"`{name.decode()}` must be a whole number from 0 to {maximum}.", param=name.decode())
     return None if number is None else int(number)
 
 
 def _flag_header(headers: Headers, name: bytes) -> bool:
-    return headers.get(name, b"").strip().lower() in {b"1", b"true"}
+    value = headers.get(name, b"false").strip().lower()
+    if value not in _FLAGS:
+        raise InvalidRequest(f"`{name.decode()}` must be true or false.", param=name.decode())
+    return _FLAGS[value]
 
 
 def _cache_header(headers: Headers) -> str:
-    """`Cache-Control` as RFC 9111 means it: `no-store` keeps nothing, `no-cache` asks afresh."""
+    """Rung's own header, else `Cache-Control` (RFC 9111): `no-store` keeps nothing, `no-cache` asks afresh."""
+    named = headers.get(b"x-rung-cache")
+    if named is not None:
+        if named not in _CACHE_MODES:
+            raise InvalidRequest("`x-rung-cache` must be use, refresh or off.", param="x-rung-cache")
+        return named.decode()
     directives = headers.get(b"cache-control", b"").lower()
     if b"no-store" in directives:
         return "off"

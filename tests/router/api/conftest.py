@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import Future
 from typing import Any
@@ -11,6 +12,9 @@ from typing import Any
 import httpx
 import pytest
 
+from router.pepper import read_pepper
+from router.store import Standing, Store, embedded
+from router.tenants import DEMO_TENANT
 from router.testing import FakeUpstream
 from tests.gateway import Running, fake_settings, running
 
@@ -60,6 +64,43 @@ def running_gateway(shared_upstream: FakeUpstream, tmp_path_factory: pytest.Temp
     settings = fake_settings(shared_upstream.openai_base, tmp_path_factory.mktemp("gateway"))
     with running(settings) as gateway:
         yield gateway
+
+
+class Books:
+    """The gateway's books and limits, seen over a connection of their own."""
+
+    def __init__(self, loop: Loop, gateway: Running) -> None:
+        self._loop = loop
+        url = f"unix://{embedded.socket_path(gateway.settings.store.data_dir)}"
+        pepper = read_pepper(gateway.settings)
+        self.store: Store = loop.run(Store.connect(url, pepper=pepper, upkeep=False, reply_timeout_s=10))
+
+    def run(self, work: Any) -> Any:
+        return self._loop.run(work)
+
+    def close(self) -> None:
+        self._loop.run(self.store.close())
+
+    def standing(self, tenant: str = DEMO_TENANT) -> Standing:
+        return self._loop.run(self.store.ledger.standing(tenant))
+
+    def spent(self) -> int:
+        return self.standing().total.spent_nano
+
+    def settled(self, within_s: float = 5) -> int:
+        """What is spent in all, as soon as nothing is held any more."""
+        deadline = time.monotonic() + within_s
+        while (standing := self.standing()).total.held_nano:
+            assert time.monotonic() < deadline, f"still held: {standing.total}"
+            time.sleep(0.01)  # another process' books: there is no event to wait for
+        return standing.total.spent_nano
+
+
+@pytest.fixture(scope="module")
+def books(loop: Loop, running_gateway: Running) -> Iterator[Books]:
+    made = Books(loop, running_gateway)
+    yield made
+    made.close()
 
 
 @pytest.fixture

@@ -1,0 +1,161 @@
+"""Clients that leave: the call upstream ends with them, what was made is billed, nothing stays held."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import random
+import socket
+from typing import Any
+
+import aiohttp
+import httpx
+import pytest
+
+from router.testing import Answer, FakeUpstream, Fault
+from tests.gateway import Running
+from tests.router.api.conftest import Books, Loop
+
+_fresh = itertools.count()
+WITHIN_S = 1.0
+MANY = 200
+
+
+def question(**fields: Any) -> bytes:
+    messages = [{"role": "user", "content": f"How far is town number {next(_fresh)}?"}]
+    return json.dumps({"model": "large", "messages": messages, "rung": {"cache": "off"}, **fields}).encode()
+
+
+def dial(gateway: Running, body: bytes, *, declared: int | None = None) -> socket.socket:
+    """A connection that has sent a request, and perhaps not all of it."""
+    host, port = gateway.url.removeprefix("http://").split(":")
+    connection = socket.create_connection((host, int(port)), timeout=10)
+    head = (
+        f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {gateway.key}\r\n"
+        f"content-type: application/json\r\ncontent-length: {len(body) if declared is None else declared}\r\n\r\n"
+    )
+    connection.sendall(head.encode() + body)
+    return connection
+
+
+async def happened(event: asyncio.Event) -> None:
+    await asyncio.wait_for(event.wait(), WITHIN_S)
+
+
+def gate_of(loop: Loop) -> asyncio.Event:
+    async def make() -> asyncio.Event:
+        return asyncio.Event()
+
+    return loop.run(make())
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["streaming", "whole"])
+def test_who_leaves_before_the_first_byte_ends_the_call_and_pays_an_estimate(
+    gateway: Running, upstream: FakeUpstream, loop: Loop, books: Books, stream: bool
+) -> None:
+    before = books.settled()
+    upstream.say(Answer(gate=gate_of(loop)))
+    connection = dial(gateway, question(stream=stream))
+    received = loop.run(asyncio.wait_for(upstream.arrived(), 10))
+    connection.close()
+    loop.run(happened(received.closed))
+    assert books.settled() > before
+
+
+def test_who_leaves_in_the_middle_of_a_stream_pays_for_what_was_made(
+    gateway: Running, upstream: FakeUpstream, loop: Loop, books: Books
+) -> None:
+    before = books.settled()
+    upstream.say(Answer(text="one two three four five", fault=Fault.STALL, fault_after=3))
+    connection = dial(gateway, question(stream=True))
+    heard = b""
+    while b"two" not in heard:
+        heard += connection.recv(65_536)
+    connection.close()
+    received = loop.run(upstream.arrived())
+    loop.run(happened(received.closed))
+    spent = books.settled() - before
+    made_chars = len("one two ")
+    assert spent >= -(-made_chars // 4) * 25_000
+
+
+def test_who_leaves_at_the_end_of_a_stream_pays_the_provider_s_bill(
+    gateway: Running, upstream: FakeUpstream, books: Books
+) -> None:
+    before = books.settled()
+    upstream.say(Answer(input_tokens=100, output_tokens=10))
+    connection = dial(gateway, question(stream=True))
+    heard = b""
+    while b"[DONE]" not in heard:
+        heard += connection.recv(65_536)
+    connection.close()
+    assert books.settled() - before == 100 * 5_000 + 10 * 25_000
+
+
+def test_who_leaves_in_the_middle_of_the_body_costs_nothing_and_logs_nothing(
+    gateway: Running, upstream: FakeUpstream, books: Books, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = books.settled()
+    dial(gateway, b'{"model":', declared=1_000).close()
+    answer = dial(gateway, question())
+    assert b"200 OK" in answer.recv(65_536)
+    answer.close()
+    assert len(upstream.received) == 1
+    assert books.settled() > before
+    assert [record for record in caplog.records if record.exc_info] == []
+
+
+def test_two_hundred_requests_that_are_cancelled_at_random_leave_nothing_behind(
+    gateway: Running, upstream: FakeUpstream, loop: Loop, books: Books
+) -> None:
+    before = books.settled()
+    chance = random.Random(20_261_121)
+
+    async def storm() -> int:
+        """How many were answered."""
+        timeout = aiohttp.ClientTimeout(total=60)
+        connector = aiohttp.TCPConnector(limit=0)
+        headers = {**gateway.headers, "content-type": "application/json"}
+        async with aiohttp.ClientSession(connector=connector, headers=headers, timeout=timeout) as session:
+
+            async def ask(number: int) -> int:
+                body = question(stream=number % 2 == 0)
+                async with session.post(f"{gateway.base_url}/chat/completions", data=body) as reply:
+                    text = await reply.text()
+                    assert reply.status == 200, text
+                    return number
+
+            tasks = [asyncio.create_task(ask(number)) for number in range(MANY)]
+            for task in tasks[::2] + tasks[1::4]:
+                asyncio.get_running_loop().call_later(chance.uniform(0, 1.0), task.cancel)
+            results = await asyncio.gather(*tasks, return_exceptions=True)
+            assert all(isinstance(result, int | asyncio.CancelledError) for result in results)
+            return sum(isinstance(result, int) for result in results)
+
+    assert 0 < loop.run(storm()) <= MANY
+    assert books.settled(10) > before
+    assert gateway.gateway.settler.under_way == 0
+    metrics = httpx.get(f"{gateway.url}/metrics").text
+    assert "rung_requests_in_flight 1.0" in metrics.splitlines()  # the one that asks
+
+
+def test_after_a_storm_without_departures_the_books_are_the_provider_s_bill(
+    gateway: Running, upstream: FakeUpstream, loop: Loop, books: Books
+) -> None:
+    before = books.settled()
+
+    async def storm() -> None:
+        async with aiohttp.ClientSession(headers={**gateway.headers, "content-type": "application/json"}) as session:
+
+            async def ask(number: int) -> None:
+                body = question(stream=number % 2 == 0)
+                async with session.post(f"{gateway.base_url}/chat/completions", data=body) as reply:
+                    await reply.read()
+
+            await asyncio.gather(*(ask(number) for number in range(100)))
+
+    loop.run(storm())
+    billed = sum(bill.input * 5_000 + bill.output * 25_000 for bill in upstream.bills)
+    assert len(upstream.bills) == 100
+    assert books.settled(10) - before == billed
