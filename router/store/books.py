@@ -147,7 +147,7 @@ class Books:
         """Book a refund (negative) or a charge by hand, in the present windows; the record keeps who and why.
 
         Returns:
-            False where an adjustment of this id was booked within the last hour: nothing is booked twice.
+            False where an adjustment of this id was booked within the last day: nothing is booked twice.
         """
         facts = orjson.dumps({"reason": reason, "by": by})
         clock = "" if self.frozen_ms is None else self.frozen_ms

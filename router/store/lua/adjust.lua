@@ -17,6 +17,6 @@ for _, window in ipairs(live) do
 end
 redis.call('HSET', base .. 'h:' .. ARGV[2], 'st', 'settled', 'a', '0', 'w', joined(live), 's', ARGV[4], 'c', int(change),
   'at', int(now))
-redis.call('PEXPIRE', base .. 'h:' .. ARGV[2], TOMBSTONE_MS)
+redis.call('PEXPIRE', base .. 'h:' .. ARGV[2], LONG_TOMBSTONE_MS)
 record('adjust', ARGV[2], change, 0, joined(live), ARGV[4], '0', ARGV[5], now)
 return 1

@@ -4,7 +4,8 @@
 -- The time that a script takes is mostly its calls and formats; hence one HMGET and one HSET per window, not one a field.
 
 local LARGEST = 9007199254740991
-local TOMBSTONE_MS = 3600000 -- how long a repeated settle or void is recognised
+local TOMBSTONE_MS = 900000 -- how long a repeated settle or void is recognised; at 100 requests a second, 30 MB
+local LONG_TOMBSTONE_MS = 86400000 -- for what is rare and may be corrected late: reaped holds, adjustments
 local DAY_MS = 86400000
 local KEEP_DAY_MS = 100 * DAY_MS -- reports look back a quarter by day
 local KEEP_MONTH_MS = 800 * DAY_MS -- and two years by month

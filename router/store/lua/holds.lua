@@ -21,7 +21,7 @@ local function finish(kind, id, hold, cost, estimated, facts, now)
   post(split(hold.w, ','), split(hold.s, '\31'), cost, -hold.a)
   redis.call('ZREM', base .. 'exp', id)
   redis.call('HSET', base .. 'h:' .. id, 'st', kind, 'c', int(cost))
-  redis.call('PEXPIRE', base .. 'h:' .. id, TOMBSTONE_MS)
+  redis.call('PEXPIRE', base .. 'h:' .. id, kind == 'reaped' and LONG_TOMBSTONE_MS or TOMBSTONE_MS)
   record(kind, id, cost, hold.a, hold.w, hold.s, estimated, facts, now)
 end
 

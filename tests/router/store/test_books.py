@@ -5,10 +5,11 @@ import asyncio
 import pytest
 
 from router.errors import StoreUnavailable
-from router.store import Store, Window, epoch
+from router.store import State, Store, Window, epoch
 from router.store import books as books_module
 from router.store.record import Entry
 from router.store.scripts import Ask, ignore
+from tests.store_servers import until
 
 
 @pytest.fixture
@@ -138,3 +139,35 @@ async def test_books_are_never_restored_under_an_open_account(acme: Store) -> No
     with pytest.raises(StoreUnavailable, match="OPENBOOKS"):
         await acme.connection.ask(restore)
     assert (await acme.books.verify("acme")).exact
+
+
+async def test_a_correction_after_the_reaper_is_recorded_as_the_difference(acme: Store) -> None:
+    before = (await acme.books.verify("acme")).spent_nano
+    hold = await acme.ledger.reserve("acme", "slow", 5000, state=State.CALL, lease_s=0.001)
+    await until(lambda: reaped(acme))
+    assert (await acme.ledger.settle(hold, 4200)).outcome == "late"
+    assert [entry.cost_nano for entry in (await exported(acme))[-2:]] == [5000, -800]
+    proof = await acme.books.verify("acme")
+    assert (proof.exact, proof.spent_nano) == (True, before + 4200)
+
+
+async def reaped(store: Store) -> bool:
+    return await store.ledger.reap("acme") == 1
+
+
+async def test_nothing_moves_in_closed_books(acme: Store) -> None:
+    hold = await acme.ledger.reserve("acme", "h", 5000)
+    await acme.ledger.close_account("acme")
+    for call in (
+        acme.ledger.settle(hold, 1),
+        acme.ledger.void(hold),
+        acme.ledger.renew(hold, if_dead_nano=1),
+        acme.ledger.reap("acme"),
+        acme.ledger.standing("acme"),
+        acme.ledger.set_budget("acme", "x", 1, Window.DAY),
+        acme.books.adjust("acme", "a", 1, reason="r", by="b"),
+    ):
+        with pytest.raises(StoreUnavailable, match="rung ledger rebuild"):
+            await call
+    proof = await acme.books.rebuild("acme", acme.epoch)
+    assert (proof.exact, proof.open_holds) == (True, 2)
