@@ -16,7 +16,7 @@ from pydantic_core import PydanticUndefined
 
 from router import errors
 from router.cli import build
-from router.ladder import build_ladder
+from router.live import configure
 from router.settings import Settings, load
 from router.tenants import DEMO_TENANT
 from router.testing import FakeUpstream
@@ -44,14 +44,13 @@ def _rows(page: str) -> Iterator[list[str]]:
             yield [cell.strip().strip("`") for cell in line.strip("|").split(" | ")]
 
 
+def _fenced(page: Path, language: str) -> list[str]:
+    return [body for lang, body in _FENCE.findall(page.read_text(encoding="utf-8")) if lang == language]
+
+
 def _blocks(language: str) -> list[Any]:
     """The fenced examples of one language in all pages, as test parameters."""
-    found = [
-        (page, body)
-        for page in _PAGES
-        for lang, body in _FENCE.findall(page.read_text(encoding="utf-8"))
-        if lang == language
-    ]
+    found = [(page, body) for page in _PAGES for body in _fenced(page, language)]
     return [pytest.param(body, id=f"{_name(page)}-{number}") for number, (page, body) in enumerate(found)]
 
 
@@ -190,6 +189,13 @@ def test_every_field_of_a_decision_record_is_documented_and_no_other_is(gateway:
     assert documented - {"receipt"} == set(_paths(_record(gateway)))
 
 
+def test_the_receipt_in_the_readme_has_the_fields_of_a_record() -> None:
+    documented = {path for path, _meaning in _rows("decision-record.md")}
+    records = [r for body in _fenced(ROOT / "README.md", "json") if "object" in (r := json.loads(body))]
+    assert [record["object"] for record in records] == ["rung.decision"]
+    assert set(_paths(records[0])) <= documented
+
+
 # --- pages
 
 
@@ -226,7 +232,7 @@ def test_yaml_examples_are_valid_configurations(body: str, tmp_path: Path) -> No
     file.write_text(body, encoding="utf-8")
     settings = load(file)
     assert settings != Settings(), "an example that sets nothing shows nothing"
-    assert build_ladder(settings, {}).catalog.models
+    assert configure(settings, {}, None).ladder.models
 
 
 @pytest.mark.parametrize("body", _blocks("json"))
