@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from router.store import Store, embedded, names
+from router.store import State, Store, embedded, names
 from router.store.connection import Connection
 from router.store.scripts import Ask, ignore, text
 from tests import store_servers
@@ -55,8 +55,16 @@ async def immortal(connection: Connection) -> AsyncIterator[str]:
     """The keys that would live for ever and are not known to."""
     for key in await connection.ask(Ask(("KEYS", "*"), lambda reply: [text(name) for name in reply])):
         ttl = await connection.ask(Ask(("TTL", key), int))
-        if ttl == -1 and not is_permanent(key):
+        if ttl == -1 and (not is_permanent(key) or await is_tombstone(connection, key)):
             yield key
+
+
+async def is_tombstone(connection: Connection, key: str) -> bool:
+    """Whether this is a hold that has ended: only an open one has a reason to stay."""
+    if "}:h:" not in key:
+        return False
+    state = await connection.ask(Ask(("HGET", key, "st"), text))
+    return state not in set(State)
 
 
 def is_permanent(key: str) -> bool:

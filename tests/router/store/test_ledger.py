@@ -45,6 +45,13 @@ async def test_a_void_costs_nothing(ledger: Ledger) -> None:
     assert (await ledger.standing("acme")).month.held_nano == 0
 
 
+async def test_an_ended_hold_leaves_nothing_for_the_reaper(ledger: Ledger, connection: Connection) -> None:
+    await ledger.settle(await ledger.reserve("acme", "h1", DIME), 7)
+    await ledger.void(await ledger.reserve("acme", "h2", DIME))
+    await ledger.reserve("acme", "h3", DIME)
+    assert await connection.ask(Ask(("ZRANGE", "b:{acme}:exp", 0, -1), lambda reply: reply)) == [b"h3"]
+
+
 async def test_a_settlement_counts_once_however_often_it_is_sent(ledger: Ledger) -> None:
     hold = await ledger.reserve("acme", "h1", DIME)
     await ledger.settle(hold, 7)
