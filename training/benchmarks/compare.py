@@ -28,7 +28,13 @@ from training.benchmarks.routing import Contest, Setting
 
 NOTHING_LEARNT = "had nothing to learn from: add --train FILE, or use --mode cv"
 FIGURES = ("apgr", "cpt50", "cpt80", "cost80", "oracle_share", "auroc", "brier", "ece")
-POOL_FIGURES = ("area", "accuracy_at_best_cost", "gain_at_best_cost", "cost_at_best_accuracy")
+POOL_FIGURES = (
+    "area",
+    "accuracy_at_best_cost",
+    "gain_at_best_cost",
+    "cost_at_best_accuracy",
+    "extra_cost_at_best_accuracy",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

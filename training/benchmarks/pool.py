@@ -29,8 +29,9 @@ class Curve:
 
     Attributes:
         usd, accuracy: (STEPS,) mean cost in dollars and mean score per query.
-        figures: `area`, `accuracy_at_best_cost`, `gain_at_best_cost` (points), `cost_at_best_accuracy` (share
-            of the best single model's cost; NaN where its accuracy is not reached).
+        figures: `area`, `accuracy_at_best_cost`, `gain_at_best_cost` (points), `cost_at_best_accuracy` (share of
+            the best single model's cost) and `extra_cost_at_best_accuracy` (the same of what it costs more than
+            the cheapest model); the last two are NaN where its accuracy is not reached.
     """
 
     usd: Floats
@@ -88,6 +89,7 @@ def curve(success: Floats, expected: Floats, matrix: Matrix, *, resamples: int =
             "accuracy_at_best_cost": reached,
             "gain_at_best_cost": 100.0 * (reached - goal),
             "cost_at_best_accuracy": saving,
+            "extra_cost_at_best_accuracy": (saving * at - low) / (at - low) if best != cheapest else saving,
         }
 
     return Curve(

@@ -70,7 +70,7 @@ def _pool(found: Mapping[str, Any]) -> str:
         f"{len(found['models'])} models, {found['queries']} queries; best single: {best['model']}, "
         f"accuracy {best['accuracy']:.3f} at ${1000 * best['usd_per_query']:.4f} per 1,000 queries"
     )
-    header = ["router", "area", "accuracy at its cost", "gain, points", "cost at its accuracy"]
+    header = ["router", "area", "accuracy at its cost", "gain, points", "cost at its accuracy", "extra cost"]
     columns = (
         ("area", 3),
         ("accuracy_at_best_cost", 3),

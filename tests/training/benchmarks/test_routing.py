@@ -208,6 +208,9 @@ def test_the_oracle_is_better_at_the_same_cost_and_cheaper_at_the_same_accuracy(
     curve = pool.curve(three.score, pool.expected_costs(three, three.prompts), three, resamples=20)
     assert curve.figures["gain_at_best_cost"].value > 5
     assert curve.figures["cost_at_best_accuracy"].value < 0.8
+    low, high = three.usd.mean(axis=0)[[three.means.argmin(), three.means.argmax()]]
+    share = curve.figures["extra_cost_at_best_accuracy"].value
+    assert low + share * (high - low) == pytest.approx(curve.figures["cost_at_best_accuracy"].value * high)
     assert curve.figures["area"].low is not None
     assert (np.diff(curve.usd) > -1e-12).all()
 
