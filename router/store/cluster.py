@@ -49,19 +49,21 @@ class SlotMap:
 class ClusterConnection:
     """An executor over all primaries of a cluster; see `Connection` for the arguments."""
 
-    def __init__(self, seed: Connection, *, reply_timeout_s: float, connect_timeout_s: float) -> None:
-        self.address = seed.address
+    def __init__(self, address: Address, *, reply_timeout_s: float, connect_timeout_s: float) -> None:
+        self.address = address
         self.on_return: Callable[[], None] | None = None
-        self._seed = seed
         self._timeouts = (reply_timeout_s, connect_timeout_s)
         self._nodes: dict[tuple[str, int], Connection] = {}
         self._map = SlotMap(starts=(), owners=(), nodes=frozenset())
         self._learning: asyncio.Task[None] | None = None
+        self._one_learns = asyncio.Lock()
+        self._asked = 0
 
     async def open(self) -> None:
-        """Learn the slots from the seed. Raises StoreUnavailable."""
-        await self._seed.open()
-        await self._adopt(await self._seed.ask(self._slots_ask(self._seed.address)))
+        """Learn the slots from the node that the URL names. Raises StoreUnavailable."""
+        learned = await self._asking(self.address.host, self.address.port)
+        async with self._one_learns:
+            await self._adopt(learned)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -69,7 +71,7 @@ class ClusterConnection:
             self._learning.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._learning
-        for connection in (*self._nodes.values(), self._seed):
+        for connection in self._nodes.values():
             await connection.close()
 
     async def ask(self, ask: Ask[T]) -> T:
@@ -119,21 +121,24 @@ class ClusterConnection:
             self.on_return()
 
     async def _learn_once(self) -> None:
-        """Take the map of the first node that answers."""
-        for host, port in sorted(self._map.nodes):
-            known = self._nodes.get((host, port))
-            asked = known or self._connection(host, port)
-            try:
-                if known is None or not known.up:
-                    await asked.open()
-                learned = await asked.ask(self._slots_ask(asked.address))
-            except StoreUnavailable:
-                continue
-            finally:
-                if known is None:
-                    await asked.close()
-            await self._adopt(learned)
-            return
+        """Take the map of the first node that answers; each time another is asked first, since one may be cut off."""
+        async with self._one_learns:
+            nodes = [*sorted(self._map.nodes), (self.address.host, self.address.port)]
+            self._asked += 1
+            first = self._asked % len(nodes)
+            for host, port in nodes[first:] + nodes[:first]:
+                with contextlib.suppress(StoreUnavailable):
+                    await self._adopt(await self._asking(host, port))
+                    return
+
+    async def _asking(self, host: str, port: int) -> SlotMap:
+        """What one node says, over a connection of its own: the others carry requests."""
+        asked = self._connection(host, port)
+        try:
+            await asked.open()
+            return await asked.ask(Ask(("CLUSTER", "SLOTS"), lambda reply: _read_slots(reply, host)))
+        finally:
+            await asked.close()
 
     async def _adopt(self, learned: SlotMap) -> None:
         """Connect to the primaries of a map; those that are no longer any are closed."""
@@ -155,9 +160,6 @@ class ClusterConnection:
         connection = Connection(address, reply_timeout_s=reply_timeout_s, connect_timeout_s=connect_timeout_s)
         connection.on_return = lambda: self.on_return() if self.on_return is not None else None
         return connection
-
-    def _slots_ask(self, asked: Address) -> Ask[SlotMap]:
-        return Ask(("CLUSTER", "SLOTS"), lambda reply: _read_slots(reply, asked.host))
 
 
 def slot_of(command: Command) -> int:
@@ -192,11 +194,12 @@ async def connect(url: str, *, reply_timeout_s: float, connect_timeout_s: float)
     await single.open()
     try:
         information = await single.ask(Ask(("INFO", "cluster"), text))
-        if "cluster_enabled:1" not in information:
-            return single
-        cluster = ClusterConnection(single, reply_timeout_s=reply_timeout_s, connect_timeout_s=connect_timeout_s)
-        await cluster.open()
     except BaseException:
         await single.close()
         raise
+    if "cluster_enabled:1" not in information:
+        return single
+    await single.close()
+    cluster = ClusterConnection(single.address, reply_timeout_s=reply_timeout_s, connect_timeout_s=connect_timeout_s)
+    await cluster.open()
     return cluster
