@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifier.artefact import DEFAULT, read_manifest
+from classifier.encoder import load_static
+from classifier.inputs import Inputs
 from training.benchmarks.routers import Asked, Judgement
 from training.data import Matrix
 
@@ -83,5 +85,6 @@ def refitted() -> Rung:
     """The recipe without the artefact's knowledge: only the unsupervised encoder is shared with it."""
     from training.fit import RoutingModel
 
-    model = RoutingModel()
-    return Rung(fit=lambda train: RoutingModel(model.inputs).fit(train))
+    static = load_static(DEFAULT)
+    inputs = Inputs(static, static.vocabulary)
+    return Rung(fit=lambda train: RoutingModel(inputs).fit(train))

@@ -76,6 +76,7 @@ def _pool(found: Mapping[str, Any]) -> str:
         ("accuracy_at_best_cost", 3),
         ("gain_at_best_cost", 1),
         ("cost_at_best_accuracy", 2),
+        ("extra_cost_at_best_accuracy", 2),
     )
     rows = [[row["router"], *(shown(row, name, digits) for name, digits in columns)] for row in found["results"]]
     return f"{title}\n{table(header, rows)}"
