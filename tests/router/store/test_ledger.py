@@ -175,6 +175,21 @@ async def test_spend_belongs_to_the_window_of_its_reservation(ledger: Ledger) ->
     assert (march.month.spent_nano, march.month.held_nano, march.day.spent_nano) == (DOLLAR, 0, DOLLAR)
 
 
+async def test_a_window_that_had_expired_comes_back_for_a_late_charge_and_for_a_while(
+    ledger: Ledger, connection: Connection
+) -> None:
+    hold = await ledger.reserve("acme", "h1", DOLLAR)
+    ledger.frozen_ms = at(2026, 7, 1)
+    await ledger.renew(hold, if_dead_nano=0)
+    await ledger.reserve("acme", "h2", 1)  # opens July
+    await connection.ask(Ask(("DEL", "b:{acme}:w:d:2026-03-15", "b:{acme}:w:m:2026-03"), int))
+    await ledger.settle(hold, 42)
+    for window in ("d:2026-03-15", "m:2026-03"):
+        fields = await connection.ask(Ask(("HMGET", f"b:{{acme}}:w:{window}", "s|", "h|"), lambda reply: reply))
+        assert fields == [b"42", b"0"]
+        assert await connection.ask(Ask(("TTL", f"b:{{acme}}:w:{window}"), int)) > 0
+
+
 @pytest.mark.parametrize(
     ("now", "day", "month_start", "month_end"),
     [
