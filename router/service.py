@@ -7,12 +7,15 @@ limits, purse and cache look-up (one trip to the store) -> estimate -> decide ->
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from policies import errors as refusals
 from policies.decide import decide
+from policies.layers import within
 from policies.receipt import menu
 from policies.types import Decision, Purse
 from router import errors
@@ -25,6 +28,7 @@ from router.pacing import paced
 from router.store import Hold, Opening, Principal, State, Store, answer_key, rules
 from router.streaming import EventStream
 from router.telemetry import Metrics
+from router.tenant_policy import StrongShares, rules_of
 from router.turn import Turn
 from router.wire.chat import check_chat, unknown_fields
 from router.wire.reading import (
@@ -55,6 +59,7 @@ class Service:
         pepper: bytes,
     ) -> None:
         self._live = live
+        self._shares = StrongShares()
         self._store = store
         self._pepper = pepper
         self._estimator = estimator
@@ -77,6 +82,7 @@ class Service:
             return self._answering.from_cache(turn, opening.answer)
         try:
             decision = await self._decide(turn, self._purse(turn, opening))
+            self._count_strong(turn, decision)
             hold = await self._reserve(turn, decision)
         except BaseException:
             self._answering.give_back(turn)
@@ -111,7 +117,7 @@ class Service:
 
     def _purse(self, turn: Turn, opening: Opening) -> Purse:
         """The tenant's money with its pacing price; a step of the pacing that is due is stored on the way."""
-        now = paced(opening.standing, opening.pace)
+        now = paced(opening.standing, opening.pace, rules_of(turn.principal.tenant).profile)
         if now.fresh is not None:
             self._answering.keep_pace(turn, before=opening.pace, after=now.fresh)
         return now.purse
@@ -127,13 +133,15 @@ class Service:
             require_model(principal, demand.model, ladder.targets)
         extensions = extensions_of(request, headers)
         unknown = unknown_fields(request)
-        wishes = wishes_of(
+        own = rules_of(principal.tenant)
+        asked = wishes_of(
             request,
             extensions,
-            default_quality=float(principal.tenant.policy.get("quality", settings.quality)),
+            default_quality=settings.quality if own.quality is None else own.quality,
             allow=allowed_models(principal, ladder.targets),
             deny=_refusing(unknown, ladder),
         )
+        wishes = within(own.limits, asked)
         turn = Turn(
             config=config,
             principal=principal,
@@ -155,20 +163,29 @@ class Service:
         estimate = await self._estimator.estimate(query_of(turn.request))
         if estimate is None:
             self._metrics.defaulted.inc()
+        catalog = turn.config.ladder.catalog
+        tenant = turn.principal.tenant
+        barred = self._shares.barred(tenant.id, rules_of(tenant).strong_share, catalog.tiers)
+        turn.wishes = replace(turn.wishes, barred_tiers=turn.wishes.barred_tiers | barred) if barred else turn.wishes
         turn.forecast = forecast_of(estimate, turn.config.ladder.models)
         try:
             turn.decision = decide(
-                catalog=turn.config.ladder.catalog,
-                policy=turn.config.policy,
-                now_s=time.time(),
+                catalog=catalog,
                 demand=turn.demand,
                 forecast=turn.forecast,
                 wishes=turn.wishes,
                 purse=purse,
+                policy=turn.config.policy,
+                exploration_draw=random.random() if turn.wishes.explore > 0 else None,  # noqa: S311 - not a secret
+                now_s=time.time(),
             )
         except refusals.PolicyError as error:
             raise as_reply(error) from None
         return turn.decision
+
+    def _count_strong(self, turn: Turn, decision: Decision) -> None:
+        tiers = turn.config.ladder.catalog.tiers
+        self._shares.count(turn.principal.tenant.id, strong=decision.chosen.tier == tiers[-1])
 
     async def _reserve(self, turn: Turn, decision: Decision) -> Hold:
         reserving = asyncio.ensure_future(

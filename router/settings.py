@@ -24,6 +24,7 @@ TENANT_ID = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 
 Usd = Annotated[Decimal, Field(ge=0, max_digits=18, decimal_places=9)]
 Probability = Annotated[float, Field(ge=0, le=1)]
+Weight = Annotated[float, Field(ge=0, le=1e6)]
 
 
 class ConfigError(Exception):
@@ -139,14 +140,38 @@ class BudgetSettings(_Section):
     window: Literal["day", "month", "total"] = "month"
 
 
-class TenantSettings(_Section):
+class SpendProfile(_Section):
+    """How a budget's money is meant to be spread: the weights of hours and of weekdays multiply."""
+
+    hours: Annotated[list[Weight], Field(min_length=24, max_length=24)] | None = None
+    weekdays: Annotated[list[Weight], Field(min_length=7, max_length=7)] | None = None
+    utc_offset_hours: Annotated[float, Field(ge=-14, le=14)] = 0.0
+
+
+class TenantPolicy(_Section):
+    """What a tenant's requests are held to, whatever the caller wishes."""
+
+    quality: Probability | None = None
+    max_cost_usd: Usd | None = None
+    max_reasoning_tokens: Annotated[int, Field(ge=0)] | None = None
+    max_latency_s: Annotated[float, Field(gt=0)] | None = None
+    min_quality: Probability | None = None
+    deny: list[str] = []
+    require_tags: list[str] = []
+    # The largest share of calls that the strongest tier may have, however hard the questions look.
+    strong_share: Probability | None = None
+    # The share of requests that try another rung, to learn from; 0 forbids it.
+    explore: Probability = 0.0
+    spend_profile: SpendProfile | None = None
+
+
+class TenantSettings(TenantPolicy):
     """A tenant that is declared in the file, beside those made by `rung tenants create`."""
 
     id: Annotated[str, Field(pattern=TENANT_ID)]
     name: str = ""
     budgets: list[BudgetSettings] = []
     models: list[str] | None = None
-    quality: Probability | None = None
     requests_per_minute: Annotated[int, Field(ge=1)] | None = None
     tokens_per_minute: Annotated[int, Field(ge=1)] | None = None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from policies.types import NANO_PER_USD
-from router.settings import Settings, TenantSettings
+from router.settings import Settings, TenantPolicy, TenantSettings
 from router.store import INFERENCE, Limits, Store, Window
 
 DEMO_TENANT = "demo"
@@ -31,7 +31,7 @@ async def declare(store: Store, tenant: TenantSettings) -> None:
         name=tenant.name,
         models=None if tenant.models is None else frozenset(tenant.models),
         limits=Limits(requests_per_minute=tenant.requests_per_minute, tokens_per_minute=tenant.tokens_per_minute),
-        policy={} if tenant.quality is None else {"quality": tenant.quality},
+        policy=tenant.model_dump(mode="json", include=set(TenantPolicy.model_fields), exclude_defaults=True),
     )
     for budget in tenant.budgets:
         nano = int(budget.limit_usd * NANO_PER_USD)

@@ -277,6 +277,7 @@ def wishes_of(
         max_reasoning_tokens=extensions.max_reasoning_tokens,
         allow=allow,
         deny=deny,
+        explore=1.0,  # the caller leaves it to the tenant's policy
     )
 
 
@@ -300,6 +301,7 @@ def cacheable(request: Mapping[str, Any], unknown: list[str], max_temperature: f
 def canonical(request: Mapping[str, Any], wishes: Wishes, catalog_version: str) -> bytes:
     """Canonical JSON of everything that decides the answer: equal bytes, equal question."""
     content = {name: value for name, value in request.items() if name not in _NOT_IN_KEY}
-    ceilings = [wishes.quality, wishes.max_cost_nano, wishes.max_reasoning_tokens]
+    ceilings = [wishes.quality, wishes.max_cost_nano, wishes.max_reasoning_tokens, wishes.max_latency_s]
     allowed = None if wishes.allow is None else sorted(wishes.allow)
-    return orjson.dumps([catalog_version, allowed, ceilings, content], option=orjson.OPT_SORT_KEYS)
+    others = [wishes.min_quality, sorted(wishes.deny), sorted(wishes.require_tags)]
+    return orjson.dumps([catalog_version, allowed, ceilings, others, content], option=orjson.OPT_SORT_KEYS)
