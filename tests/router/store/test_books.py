@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 
 import pytest
 
@@ -171,3 +172,32 @@ async def test_nothing_moves_in_closed_books(acme: Store) -> None:
             await call
     proof = await acme.books.rebuild("acme", acme.epoch)
     assert (proof.exact, proof.open_holds) == (True, 2)
+
+
+async def test_a_shortened_record_knows_which_windows_it_still_holds_whole(store: Store) -> None:
+    """A hold of March that ends in April is folded; what April spends afterwards is rebuilt all the same."""
+    await store.directory.create_tenant("acme")
+    freeze(store, 2026, 3, 31)
+    old = await store.ledger.reserve("acme", "old", 100)
+    await store.ledger.settle(await store.ledger.reserve("acme", "older", 100), 50)
+    freeze(store, 2026, 4, 2)
+    await store.ledger.reserve("acme", "opens April", 1)
+    assert (await store.ledger.settle(old, 70)).outcome == "late"
+    assert await store.books.compact("acme", keep=0) > 0
+    windows = await store.connection.ask(Ask(("HKEYS", "b:{acme}:ckpt"), lambda reply: {key[:2] for key in reply}))
+    assert windows == {b"d:", b"m:", b"t|", b"up"}
+    sums = await store.connection.ask(Ask(("HMGET", "b:{acme}:ckpt", "m:2026-03|", "m:2026-04|"), lambda reply: reply))
+    assert sums == [None, b"0"], "March is over: only its sum in all is kept"
+    freeze(store, 2026, 4, 3)
+    await store.ledger.settle(await store.ledger.reserve("acme", "new", 100), 9)
+    for key in ("acct", "w:t", "w:m:2026-04"):
+        await store.connection.ask(Ask(("DEL", f"b:{{acme}}:{key}"), int))
+    proof = await store.books.rebuild("acme", store.epoch)
+    standing = await store.ledger.standing("acme")
+    assert (proof.exact, proof.spent_nano) == (True, 50 + 70 + 9)
+    assert (standing.month.spent_nano, standing.total.spent_nano) == (9, 50 + 70 + 9)
+
+
+def freeze(store: Store, *moment: int) -> None:
+    now_ms = int(datetime(*moment, tzinfo=UTC).timestamp() * 1000)  # type: ignore[arg-type]
+    store.ledger.frozen_ms = store.books.frozen_ms = now_ms

@@ -230,6 +230,7 @@ async def test_the_reaper_charges_what_a_dead_holder_may_have_bought(
     assert await ledger.dispatched(hold, state)
     if renewed is not None:
         assert await ledger.renew(hold, if_dead_nano=renewed)
+        assert await ledger.renew(hold, if_dead_nano=renewed - 1), "a renewal that was overtaken takes nothing back"
     assert await ledger.reap("acme") == 0
     ledger.frozen_ms = at(2026, 3, 15, 12) + int(LEASE_S * 1000)
     assert await ledger.reap("acme") == 1
