@@ -88,12 +88,14 @@ class UpstreamClient:
             return
         deadline = asyncio.get_running_loop().time() + call.timeout_s
         response, outbound, translation = await self._open(call, deadline)
+        stream = _stream(response, outbound, translation, call, deadline)
         try:
-            yield _stream(response, outbound, translation, call, deadline)
+            yield stream
         finally:
             # Nothing of an answer that was left early is worth reading: closing is what cancels it at the
             # provider.
             response.close()
+            await stream.aclose()
 
     async def _complete(self, call: UpstreamCall) -> UpstreamReply:
         wire = await self._wire(call.model)

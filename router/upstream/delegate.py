@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Self
 
@@ -15,6 +15,7 @@ import orjson
 
 from router.errors import UpstreamError
 from router.upstream import engine, faults
+from router.upstream.media import refuse_fetching
 from router.upstream.request import parameters, usable
 from router.upstream.stream import UpstreamStream
 from router.upstream.tally import Tally
@@ -67,9 +68,11 @@ async def stream(call: UpstreamCall) -> AsyncGenerator[UpstreamStream]:
     except TimeoutError:
         raise faults.timeout(call.model.name) from None
     tally = Tally()
+    stream = UpstreamStream(_frames(chunks, witness, tally, call, deadline), tally=tally, granted=granted)
     try:
-        yield UpstreamStream(_frames(chunks, witness, tally, call, deadline), tally=tally, granted=granted)
+        yield stream
     finally:
+        await stream.aclose()
         await chunks.aclose()
 
 
@@ -126,7 +129,7 @@ async def _frames(
     tally: Tally,
     call: UpstreamCall,
     deadline: float,
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes]:
     name = call.model.name
     loop = asyncio.get_running_loop()
     while True:
@@ -155,6 +158,8 @@ async def _frames(
 
 async def request(call: UpstreamCall) -> tuple[dict[str, Any], Granted]:
     """The arguments of `litellm.acompletion`, and what became of the allowance."""
+    # Azure speaks OpenAI's format, and fetches by itself; for the others LiteLLM would.
+    refuse_fetching(call, provider_fetches=call.model.provider == "azure")
     params, granted = parameters(call, await supported(call.model))
     model = call.model
     arguments: dict[str, Any] = {

@@ -8,6 +8,7 @@ upgrade moves one.
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ import orjson
 
 from router.errors import UpstreamCredentials, UpstreamRejected
 from router.upstream import engine, faults, pricing, reasoning
+from router.upstream.media import refuse_fetching
 from router.upstream.types import Granted, UpstreamCall, UpstreamModel
 
 # Whose answers are OpenAI's format byte by byte: their answers are relayed, not translated.
@@ -72,6 +74,9 @@ _MESSAGES_PATH = "/v1/messages"
 # Other tiers of service cost more or less than the list price, and only that is known.
 _PRICED_SERVICE_TIERS = frozenset({"auto", "default"})
 
+# Questions to LiteLLM's map that gpt-5's configuration asks anew for every request: 0.1 ms for the same
+# answer.
+_ASKED_AT_EVERY_CALL = frozenset({"_supports_reasoning_effort_level", "refuses_reasoning_effort_level"})
 # Where LiteLLM's Anthropic configuration leaves the way back to tool names that Anthropic would have refused.
 _TOOL_NAMES = "_anthropic_tool_name_map"
 
@@ -215,6 +220,8 @@ class Wire:
         # parameters at every call would cost more than everything else together.
         self.config: Any = copy.copy(config)
         self.config.get_supported_openai_params = self._supported_params
+        for pure in _ASKED_AT_EVERY_CALL & set(dir(config)):
+            setattr(self.config, pure, functools.cache(getattr(config, pure)))
         self._key = key
         self._base = base
         self._at_openai = model.provider == "openai" and model.api_base is None
@@ -227,6 +234,7 @@ class Wire:
 
     def build(self, call: UpstreamCall) -> Outbound:
         """The request of this call. Raises UpstreamRejected for what the model cannot take."""
+        refuse_fetching(call, provider_fetches=True)
         params, granted = parameters(call, self.supported)
         try:
             return self._build(call, params, granted)
@@ -240,7 +248,7 @@ class Wire:
             ) from None
 
     def _build(self, call: UpstreamCall, params: dict[str, Any], granted: Granted) -> Outbound:
-        messages = copy.deepcopy(call.body["messages"])
+        messages = [_own(message) for message in call.body["messages"]]
         own = {name: value for name, value in (params | dict(granted.params)).items() if name in self.supported}
         # OpenAI's newer name is not known to everybody who speaks its format, and a cap that is ignored is
         # none.
@@ -283,6 +291,13 @@ class Wire:
             json_mode=json_mode,
             tool_names=litellm_params.get(_TOOL_NAMES),
         )
+
+
+def _own(message: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy that LiteLLM may change; text alone, which is most of it, needs no deep one."""
+    if all(isinstance(value, str) for value in message.values()):
+        return dict(message)
+    return copy.deepcopy(dict(message))
 
 
 def _merged(body: dict[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:

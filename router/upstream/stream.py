@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 
 import aiohttp
 
@@ -28,7 +28,7 @@ class UpstreamStream:
     """
 
     def __init__(
-        self, source: AsyncIterator[bytes], *, tally: Tally, granted: Granted, request_id: str | None = None
+        self, source: AsyncGenerator[bytes], *, tally: Tally, granted: Granted, request_id: str | None = None
     ) -> None:
         self._source = source
         self.granted = granted
@@ -37,6 +37,10 @@ class UpstreamStream:
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self._source
+
+    async def aclose(self) -> None:
+        """End the iteration where it stands; leaving the context does it."""
+        await self._source.aclose()
 
 
 async def events(
@@ -48,7 +52,7 @@ async def events(
     choices: int,
     deadline: float,
     stall_s: float,
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes]:
     """The answer's events, as they come. `deadline` is in the event loop's time. Raises UpstreamError."""
     reader = EventReader()
     try:
