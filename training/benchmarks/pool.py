@@ -2,10 +2,9 @@
 
 A router with success probabilities p sends a query to the model with the highest p - price x expected cost.
 Sweeping the price from dear to nothing gives its cost-quality curve. The figures read off it compare with the
-best single
-model: how much better at its cost, and how much cheaper at its accuracy. Area: the curve's mean accuracy
-    between the cheapest model's cost and the best one's (RouterBench's AIQ, Hu et al. 2024, arXiv 2403.12031,
-    without taking the convex hull, which would choose points by their test results).
+best single model: how much better at its cost, and how much cheaper at its accuracy. Area: the curve's mean
+accuracy between the cheapest model's cost and the best one's (RouterBench's AIQ, Hu et al. 2024, arXiv
+2403.12031, without taking the convex hull, which would choose points by their test results).
 """
 
 from __future__ import annotations
