@@ -136,7 +136,7 @@ def test_the_documented_headers_are_those_in_the_code() -> None:
     sources = ("turn", "wire/reading", "wire/errors", "auth", "store/limits", "middleware")
     code = "\n".join((ROOT / "router" / f"{name}.py").read_text(encoding="utf-8") for name in sources)
     named = set(re.findall(r'b?"(x-[a-z-]+[a-z]|retry-after|www-authenticate|cache-control)"', code))
-    named |= {wish.decode() for wish in reading._WISHES}
+    named |= {wish.decode() for wish in reading._WISHES}  # pyright: ignore[reportPrivateUsage] - held against the code itself
     for what in ("limit", "remaining", "reset"):
         assert f'f"x-ratelimit-{what}-{{kind}}"' in code
         named |= {f"x-ratelimit-{what}-{kind}" for kind in ("requests", "tokens")}
@@ -221,6 +221,14 @@ def test_every_page_stands_in_the_index() -> None:
     pages = [page.relative_to(ROOT / "docs").as_posix() for page in _PAGES[2:] if page.parent.name != "adr"]
     missing = [page for page in pages if page != "README.md" and page not in index]
     assert not missing, "add a line for each to docs/README.md"
+
+
+def test_the_architecture_names_every_module_of_the_gateway_and_no_other() -> None:
+    tree = _fenced(ROOT / "docs/architecture.md", "text")[0].partition("router/")[2].partition("classifier/")[0]
+    named = {line.split()[0] for line in tree.splitlines()[1:] if line.strip()}
+    files = {p.stem for p in (ROOT / "router").glob("*.py")} - {"__init__"}
+    folders = {f"{p.parent.name}/" for p in (ROOT / "router").glob("*/__init__.py")}
+    assert named == files | folders
 
 
 # --- examples
