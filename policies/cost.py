@@ -1,7 +1,6 @@
 """What tokens cost. The only place where tokens become money.
 
-All arithmetic is on integers: a price is nano-dollars per million tokens, so tokens x price is nano-dollars x
-    10^6,
+All arithmetic is on integers: a price is nano-dollars per million tokens, so tokens x price is nano-dollars x 10^6,
 summed exactly and rounded half up once, at the very end.
 """
 

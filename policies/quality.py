@@ -1,21 +1,19 @@
 r"""How likely a rung is to answer rightly: the only place that knows what thinking buys.
 
-A model's head gives the probability p0 of a right answer without thinking. An allowance of `a` tokens
-multiplies the *odds*, not the probability:
+A model's head gives the probability p0 of a right answer without thinking. An allowance of `a` tokens multiplies
+the *odds*, not the probability:
 
     q(a) = o / (1 + o),   o = p0 / (1 - p0) * exp(G * s),   s = 1 - exp(-a / need)
     need = max(curve.floor_tokens, 300 * 20 ** difficulty)   tokens
 
-`G` is the gain in log-odds of unlimited thinking on that kind of task, `need` the tokens that such a question
-takes,
-and `need * s` also the tokens that are expected to be spent: a hard question uses more of the same allowance.
+`G` is the gain in log-odds of unlimited thinking on that kind of task, `need` the tokens that such a question takes,
+and `need * s` also the tokens that are expected to be spent: a hard question uses more of the same allowance. Where
+p0 was measured with thinking (`Model.ability_allowance`), the effect of that much thinking is taken out first.
 
-Why the odds: on ZebraLogic, o3-mini from low to medium effort gains +1.5 in log-odds on medium puzzles (91.1
-    -> 97.9),
-+1.4 on large (64.5 -> 88.0) and +1.6 on the largest (23.0 -> 60.0): nearly one constant, where the gain in
-points runs from 7 to 37. So thinking pays where a model is in doubt, and hardly where it is nearly sure. From
-medium to high effort only the largest gain again (60.0 -> 75.5): harder questions saturate later, which is
-what `need` says.
+Why the odds: on ZebraLogic, o3-mini from low to medium effort gains +1.5 in log-odds on medium puzzles (91.1 -> 97.9),
++1.4 on large (64.5 -> 88.0) and +1.6 on the largest (23.0 -> 60.0): nearly one constant, where the gain in points runs
+from 7 to 37. So thinking pays where a model is in doubt, and hardly where it is nearly sure. From medium to high effort
+only the largest gain again (60.0 -> 75.5): harder questions saturate later, which is what `need` says.
 
 Why 300 and 20: median reasoning tokens of 332 for a basic question and 6,045 for one of AIME.
 """

@@ -100,8 +100,8 @@ class Model:
         id: the name that clients and receipts use.
         upstream: LiteLLM's name, for example `openai/gpt-5-mini`.
         tier: the tier that it belongs to.
-        ability: expected accuracy without thinking on a broad reference mix (MMLU-Pro's scale), 0..1. It
-            places a model that the classifier has no head for.
+        ability: expected accuracy on a broad reference mix (MMLU-Pro's scale), 0..1. It places a model that the
+            classifier has no head for.
         ability_allowance: thinking tokens that the model had when that ability was measured; 0: none. Leaderboards
             run reasoning models with thinking, so their figures must not be taken for what they do without.
         latency_s: seconds to the first token. tokens_per_s: speed afterwards.
@@ -160,7 +160,7 @@ class Forecast:
         difficulty: 0..1, calibrated: how likely a cheap model is to fail.
         uncertainty: standard error of the difficulty.
         kind: the kind of task, for example `mathematics`.
-        success: probability of a right answer per model id, without thinking.
+        success: probability of a right answer per model id, at the model's `ability_allowance` (0: without thinking).
         answer_tokens: expected completion tokens without thinking; answer_tokens_high: their 90 % quantile.
         reasons: the features that moved the difficulty, most important first, in words.
         is_default: True when the classifier failed or timed out and these are the marked defaults.
