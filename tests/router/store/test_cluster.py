@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,11 @@ async def test_a_killed_primary_stops_its_own_tenants_only_and_loses_no_money(tm
         for tenant in TENANTS:
             await store.ledger.set_budget(tenant, "main", 1000, Window.TOTAL)
         holds = {tenant: await store.ledger.reserve(tenant, "last", 10) for tenant in TENANTS}
+
+        wrong = store.connection._map
+        store.connection._map = replace(wrong, owners=wrong.owners[1:] + wrong.owners[:1])
+        assert (await store.ledger.standing(TENANTS[0])).total.held_nano == 110, "a slot that has moved is found"
+        assert store.connection._map == wrong
 
         victim = nodes[1]
         hit = [tenant for tenant in TENANTS if node_of(tenant, nodes) is victim]

@@ -3,17 +3,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from router.errors import Conflict, Forbidden, InvalidKey, NotFound, StoreUnavailable
-from router.store import ADMIN, INFERENCE, Limits, Store, Token, embedded
+from router.store import ADMIN, INFERENCE, Connection, Directory, Limits, Store, Token, embedded
 from router.store.directory import FRESH_S
-from router.store.scripts import Ask, ignore, text
-from tests.store_servers import opened, until
+from router.store.scripts import Ask, Reply, ignore, text
+from tests.store_servers import PATIENT_S, PEPPER, opened, until
 
 
 async def test_a_key_opens_its_tenant(store: Store) -> None:
@@ -102,6 +104,39 @@ async def test_a_change_is_seen_by_other_processes_within_a_second(
         with pytest.raises(InvalidKey, match="revoked"):
             await until(lambda: forbidden(other, token))
         assert time.monotonic() - revoked_at < FRESH_S + 0.5
+
+
+class Overtaken(Connection):
+    """A connection on which a change overtakes the reading of a key: it comes after the read, and is seen before."""
+
+    def __init__(self, url: str, change: Callable[[], Awaitable[object]]) -> None:
+        super().__init__(url, reply_timeout_s=PATIENT_S, connect_timeout_s=PATIENT_S)
+        self._changes = [change]
+
+    async def run(self, *asks: Ask[Any]) -> list[Reply]:
+        replies = await super().run(*asks)
+        if str(asks[0].command[1]).startswith("b:key:") and self._changes:
+            await self._changes.pop()()
+        return replies
+
+
+async def test_a_change_that_overtakes_a_look_up_is_not_forgotten(
+    store: Store, server: embedded.EmbeddedServer
+) -> None:
+    await store.directory.create_tenant("acme")
+    key, token = await store.directory.create_key("acme")
+
+    async def change() -> None:
+        await store.directory.revoke_key(key.id)
+        await directory.refresh()
+
+    overtaken = Overtaken(server.url, change)
+    await overtaken.open()
+    directory = Directory(overtaken, PEPPER, store.ledger)
+    assert (await directory.principal(token)).key == key, "the look-up had begun before the change"
+    with pytest.raises(InvalidKey, match="revoked"):
+        await directory.principal(token)
+    await overtaken.close()
 
 
 async def forbidden(store: Store, token: str) -> bool:

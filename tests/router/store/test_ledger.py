@@ -312,6 +312,13 @@ async def test_of_a_thousand_parallel_dimes_five_dollars_admit_exactly_fifty(led
     assert sum(admitted) == 50
 
 
+def test_windows_have_words() -> None:
+    assert [Window.parse(word) for word in ("day", "month", "total")] == list(Window)
+    assert [window.word for window in Window] == ["day", "month", "total"]
+    with pytest.raises(ValueError, match="day, month or total"):
+        Window.parse("week")
+
+
 async def test_the_clock_is_the_stores_own(store: Store) -> None:
     await store.directory.create_tenant("acme")
     hold = await store.ledger.reserve("acme", "h1", 1)

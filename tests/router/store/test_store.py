@@ -23,6 +23,7 @@ from router.store import (
     embedded,
     outbox,
     rules,
+    upkeep,
 )
 from router.store.connection import Connection
 from router.store.scripts import Ask, Reply, ignore, text
@@ -167,6 +168,26 @@ async def test_upkeep_ends_abandoned_holds_of_silent_tenants(server: embedded.Em
     async with opened(server.url, upkeep=True):
         await until(lambda: nothing_held(store))
     await store.books.rebuild("closed", store.epoch)
+
+
+async def test_upkeep_survives_an_outage_and_a_mistake_of_its_own(
+    store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    rounds = [StoreUnavailable("away"), RuntimeError("a mistake"), None]
+    survived = asyncio.Event()
+
+    async def refresh() -> None:
+        error = rounds.pop(0) if rounds else None
+        if error is not None:
+            raise error
+        survived.set()
+
+    monkeypatch.setattr(upkeep, "POLL_S", 0)
+    monkeypatch.setattr(store.directory, "refresh", refresh)
+    working = asyncio.create_task(store.upkeep.run())
+    await asyncio.wait_for(survived.wait(), 10)
+    working.cancel()
+    assert [record.message for record in caplog.records] == ["the store's upkeep failed; it goes on"]
 
 
 async def nothing_held(store: Store) -> bool:
