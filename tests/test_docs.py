@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -248,8 +250,8 @@ def test_json_examples_are_json(body: str) -> None:
     assert json.loads(body)
 
 
-@pytest.mark.parametrize("body", _blocks("python"))
-def test_python_examples_run(
+@pytest.mark.parametrize("body", [block for block in _blocks("python") if "OpenAI()" in block.values[0]])
+def test_examples_of_the_openai_client_run(
     body: str, gateway: Running, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("OPENAI_BASE_URL", gateway.base_url)
@@ -258,6 +260,16 @@ def test_python_examples_run(
     exec(compile(body, "an example", "exec"), names)  # noqa: S102 - the examples are our own
     names["client"].close()
     assert capsys.readouterr().out.strip(), "an example that prints nothing shows nothing"
+
+
+@pytest.mark.parametrize("body", _blocks("python"))
+def test_python_examples_import_only_what_exists(body: str) -> None:
+    tree = compile(body, "an example", "exec", ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    assert imports, "an example shows where its names come from"
+    for node in imports:
+        module = importlib.import_module(str(node.module))
+        assert all(hasattr(module, name.name) for name in node.names), ast.unparse(node)
 
 
 def test_every_rung_command_in_the_users_pages_exists() -> None:
