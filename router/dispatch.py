@@ -143,7 +143,7 @@ class Dispatcher:
 
 
 async def _classified(work: Awaitable[T], attempt: Attempt) -> T:
-    """The result; an answer so odd that reading it failed is the provider's failure, and another attempt may mend it."""
+    """The result; an answer so odd that reading it failed is the provider's failure, which another may mend."""
     try:
         return await work
     except UpstreamError:

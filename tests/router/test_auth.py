@@ -1,0 +1,56 @@
+"""Which token counts, and what a principal may use."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from router.auth import MAX_TOKEN_BYTES, presented_token
+from router.errors import InvalidKey
+
+TOKEN = b"rk_id_secret"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [(b"authorization", b"Bearer " + TOKEN)],
+        [(b"authorization", b"bearer   " + TOKEN + b"  ")],
+        [(b"x-api-key", TOKEN)],
+        [(b"x-api-key", TOKEN), (b"authorization", b"Bearer " + TOKEN)],
+    ],
+    ids=["bearer", "odd case and spaces", "x-api-key", "both alike"],
+)
+def test_one_token_is_taken_from_either_header(headers: list[tuple[bytes, bytes]]) -> None:
+    assert presented_token(headers) == TOKEN.decode()
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [],
+        [(b"authorization", b"")],
+        [(b"authorization", b"Bearer")],
+        [(b"authorization", TOKEN)],
+        [(b"authorization", b"Basic " + TOKEN)],
+        [(b"x-api-key", b"")],
+        [(b"x-api-key", TOKEN), (b"x-api-key", TOKEN)],
+        [(b"authorization", b"Bearer a"), (b"x-api-key", b"b")],
+        [(b"authorization", b"Bearer " + b"x" * (MAX_TOKEN_BYTES + 1))],
+        [(b"authorization", b"Bearer \xc3\xbc")],
+    ],
+)
+def test_none_several_or_impossible_tokens_open_nothing(headers: list[tuple[bytes, bytes]]) -> None:
+    with pytest.raises(InvalidKey):
+        presented_token(headers)
+
+
+@given(st.lists(st.tuples(st.sampled_from([b"authorization", b"x-api-key", b"cookie"]), st.binary(max_size=40))))
+def test_any_headers_give_a_plain_token_or_a_refusal(headers: list[tuple[bytes, bytes]]) -> None:
+    try:
+        token = presented_token(headers)
+    except InvalidKey:
+        return
+    assert token
+    assert token.isascii()
