@@ -85,18 +85,12 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     try:
         manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise ArtefactError(
-            f"{folder} holds no manifest.json; `rung-train default` writes a classifier"
-        ) from error
+        raise ArtefactError(f"{folder} holds no manifest.json; `rung-train default` writes a classifier") from error
     except ValueError as error:
-        raise ArtefactError(
-            f"{folder / 'manifest.json'} is not JSON ({error}); restore or retrain it"
-        ) from error
+        raise ArtefactError(f"{folder / 'manifest.json'} is not JSON ({error}); restore or retrain it") from error
     missing = {"format", "name", "version", "encoder", "features", "layout", "files"} - manifest.keys()
     if missing:
-        raise ArtefactError(
-            f"the manifest in {folder} lacks {', '.join(sorted(missing))}; restore or retrain it"
-        )
+        raise ArtefactError(f"the manifest in {folder} lacks {', '.join(sorted(missing))}; restore or retrain it")
     if manifest["format"] != FORMAT:
         raise ArtefactError(f"{folder} has format {manifest['format']}, this Rung reads {FORMAT}: retrain it")
     if manifest["features"] != SCHEMA:
@@ -137,9 +131,7 @@ def save(
             (folder / part).write_bytes((encoder_files / part).read_bytes())
     tensors = {f.name: np.ascontiguousarray(getattr(network, f.name), np.float16) for f in fields(network)}
     save_file(tensors, folder / "heads.safetensors")
-    model = DifficultyModel(
-        inputs=inputs, network=_network(folder), layout=layout, version=f"{name}-{version}"
-    )
+    model = DifficultyModel(inputs=inputs, network=_network(folder), layout=layout, version=f"{name}-{version}")
     _write_json(folder / "golden.json", [{"text": text, **_fingerprint(model, text)} for text in golden])
     sums = {part: sha256((folder / part).read_bytes()).hexdigest() for part in _FILES}
     manifest = {
@@ -159,9 +151,7 @@ def _check_sums(folder: Path, manifest: Mapping[str, Any]) -> None:
         try:
             found = sha256((folder / part).read_bytes()).hexdigest()
         except FileNotFoundError as error:
-            raise ArtefactError(
-                f"{folder / part} is missing; restore the whole folder or retrain it"
-            ) from error
+            raise ArtefactError(f"{folder / part} is missing; restore the whole folder or retrain it") from error
         if found != manifest["files"].get(part):
             raise ArtefactError(
                 f"{folder / part} is not the file that the manifest names (its SHA-256 is {found[:12]}...); "
@@ -187,22 +177,16 @@ def _network(folder: Path) -> Network:
     tensors = load_file(folder / "heads.safetensors")
     missing = {f.name for f in fields(Network)} - tensors.keys()
     if missing:
-        raise ArtefactError(
-            f"{folder / 'heads.safetensors'} lacks {', '.join(sorted(missing))}; restore or retrain it"
-        )
+        raise ArtefactError(f"{folder / 'heads.safetensors'} lacks {', '.join(sorted(missing))}; restore or retrain it")
     return Network(**{f.name: tensors[f.name].astype(np.float32) for f in fields(Network)})
 
 
 def _layout(manifest: Mapping[str, Any]) -> Layout:
-    values: dict[str, Any] = {
-        key: tuple(v) if isinstance(v, list) else v for key, v in manifest["layout"].items()
-    }
+    values: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in manifest["layout"].items()}
     try:
         return Layout(**values)
     except TypeError as error:
-        raise ArtefactError(
-            f"the manifest's layout does not fit this version of Rung ({error}): retrain it"
-        ) from error
+        raise ArtefactError(f"the manifest's layout does not fit this version of Rung ({error}): retrain it") from error
 
 
 def _check_shapes(model: DifficultyModel) -> None:

@@ -16,27 +16,18 @@ CUES: Final[dict[str, str]] = {
     "what_which": "what which",
     "how_why": "how why",
     "yes_no": "is are was were does did do can could should will would has have",
-    "prove": (
-        "prove proof show derive demonstrate theorem lemma corollary conjecture rigorous axiom hence iff"
-    ),
+    "prove": ("prove proof show derive demonstrate theorem lemma corollary conjecture rigorous axiom hence iff"),
     "compute": (
-        "compute calculate evaluate determine find solve simplify estimate approximate "
-        "minimize maximize value"
+        "compute calculate evaluate determine find solve simplify estimate approximate minimize maximize value"
     ),
-    "write": (
-        "write compose draft create generate design story poem essay email letter song tweet blog script"
-    ),
+    "write": ("write compose draft create generate design story poem essay email letter song tweet blog script"),
     "code": (
         "function code python java javascript sql program algorithm class method array string "
         "list loop api bug implement compile recursive return returns code debug regex script "
         "html css json input output print def int"
     ),
-    "rewrite": (
-        "rewrite translate summarize summarise paraphrase shorten correct rephrase edit proofread convert"
-    ),
-    "explain": (
-        "explain describe discuss compare contrast analyze analyse outline define meaning definition"
-    ),
+    "rewrite": ("rewrite translate summarize summarise paraphrase shorten correct rephrase edit proofread convert"),
+    "explain": ("explain describe discuss compare contrast analyze analyse outline define meaning definition"),
     "small_talk": (
         "hi hello hey thanks thank please goodbye bye morning evening welcome nice cool ok "
         "okay yes no sure great lol haha sorry bonjour merci hola gracias danke hallo ciao "
@@ -48,9 +39,7 @@ CUES: Final[dict[str, str]] = {
         "number many much total sum average mean median percent percentage probability ratio "
         "rate times half twice difference product"
     ),
-    "order": (
-        "first second third next last before after finally steps step sequence order left right above below"
-    ),
+    "order": ("first second third next last before after finally steps step sequence order left right above below"),
     "geometry": (
         "triangle circle square angle radius diameter polygon area perimeter volume rectangle "
         "parallel line length sphere point plane vertices degrees"
@@ -101,12 +90,8 @@ CUES: Final[dict[str, str]] = {
         "puzzle grid board move moves player game cards dice maze sudoku row column cell "
         "colour color red blue green black white path rule rules pattern shortest"
     ),
-    "format": (
-        "answer respond format only exactly following example examples output reply give final must brackets"
-    ),
-    "effort": (
-        "think carefully hard difficult step reasoning reason challenging tricky detailed thorough complex"
-    ),
+    "format": ("answer respond format only exactly following example examples output reply give final must brackets"),
+    "effort": ("think carefully hard difficult step reasoning reason challenging tricky detailed thorough complex"),
 }
 CLASSES = tuple(CUES)
 

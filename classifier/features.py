@@ -25,7 +25,7 @@ _SENTENCE = re.compile(rb"[.!?]\s")
 # 0xD7-0xDB Hebrew and Arabic, 0xE0-0xE2 Indic, Thai and symbols, 0xE3-0xED East Asian,
 # 0xF0 emoji and rare planes.
 BYTES: dict[str, Sequence[int]] = {
-    "letters": (*range(65, 91), *range(97, 123)),
+    "letters": (*range(65, 91), *range(97, 123), *range(128, 256)),
     "capitals": range(65, 91),
     "digits": range(48, 58),
     "spaces": b" \t",
@@ -83,11 +83,14 @@ NAMES: tuple[str, ...] = (
     *(f"cue_{name}" for name in CLASSES),
     *(f"log_cue_{name}" for name in CLASSES),
 )
-SCHEMA = sha256("\n".join(NAMES).encode()).hexdigest()[:16]
+# Shares of characters are shrunk as if this many characters of ordinary prose stood before the text: in "2+2" or an
+# emoji a single character would else be a third of everything.
+SMOOTHING = 12.0
+_PROSE = {"letters": 0.8, "spaces": 0.16}
+REVISION = 2  # rises when a name stays but what it counts changes
+SCHEMA = sha256("\n".join((str(REVISION), *NAMES)).encode()).hexdigest()[:16]
 
-_QUESTION_CLASSES = frozenset(
-    CLASSES.index(name) for name in ("who_when_where", "what_which", "how_why", "yes_no")
-)
+_QUESTION_CLASSES = frozenset(CLASSES.index(name) for name in ("who_when_where", "what_which", "how_why", "yes_no"))
 _TASK_CLASSES = frozenset(map(CLASSES.index, ("prove", "compute", "write", "code", "rewrite", "explain")))
 _RARE_RANK = 12_000  # of some 22,000 whole words: what ordinary prose seldom needs
 
@@ -104,15 +107,16 @@ class Features:
         self._log_rank = np.log(np.arange(len(tokens), dtype=np.float32) + 100.0)
         self._rare_from = np.float32(np.log(_RARE_RANK + 100.0))
         self._classes = _class_matrix()
+        self._usual = _usual_counts()
 
     def compute(self, reading: Reading, rows: NDArray[np.intp]) -> NDArray[np.float32]:
         """(len(NAMES),) the features of what was read; `rows` are the table rows of its words."""
         counts = self._classes @ reading.histogram
         cues = np.bincount(self._cue[rows], minlength=len(CLASSES) + 1)[:-1].astype(np.float32)
-        seen, found = max(len(reading.raw), 1), max(len(rows), 1)
+        found = max(len(rows), 1)
         return np.concatenate((
             self._shape(reading, rows),
-            counts / np.float32(seen),
+            (counts + self._usual) / np.float32(len(reading.raw) + SMOOTHING),
             np.log1p(counts),
             cues / np.float32(found),
             np.log1p(cues),
@@ -148,3 +152,8 @@ def _class_matrix() -> NDArray[np.float32]:
     for row, members in enumerate(BYTES.values()):
         matrix[row, list(members)] = 1.0
     return matrix
+
+
+def _usual_counts() -> NDArray[np.float32]:
+    """How often each class occurs in SMOOTHING characters of prose."""
+    return np.array([SMOOTHING * _PROSE.get(name, 0.0) for name in BYTES], np.float32)

@@ -38,8 +38,4 @@ class Inputs:
 
     def compute_many(self, texts: Sequence[str]) -> Vector:
         """(n, D) of many texts."""
-        return (
-            np.stack([self.compute(text) for text in texts])
-            if texts
-            else np.empty((0, sum(self.sizes)), np.float32)
-        )
+        return np.stack([self.compute(text) for text in texts]) if texts else np.empty((0, sum(self.sizes)), np.float32)

@@ -7,6 +7,7 @@ hard. Pictures are not read, so they widen the uncertainty.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,8 +32,9 @@ class Layout:
         kinds, heads: names. cheap: the ability whose failure is called difficulty.
         slope, offset: Platt calibration of the success logits: slope * z + offset, slope > 0.
         spread_factor: standard error per unit of the ensemble's spread; spread_floor: its least value.
-        token_level: the coverage of the high quantile. token_margin: what conformal calibration adds to the
-            log expectation to reach it; token_cap: no forecast exceeds it.
+        token_level: the coverage of the high quantile. token_margins: (K,) what conformal calibration adds to the log
+            expectation to reach it, per kind. token_mean_factor: mean over geometric mean. token_cap: no forecast
+            exceeds it.
     """
 
     abilities: tuple[float, ...]
@@ -44,7 +46,7 @@ class Layout:
     spread_factor: float = 1.0
     spread_floor: float = 0.03
     token_level: float = 0.9
-    token_margin: float = 1.0
+    token_margins: tuple[float, ...] = ()
     token_mean_factor: float = 1.2
     token_cap: int = 32_000
 
@@ -58,7 +60,7 @@ class DifficultyModel:
         self.layout = layout
         self._version = version
         self._abilities = np.array(layout.abilities, np.float32)
-        self._cheap = _interpolation(self._abilities, layout.cheap)
+        self.cheap_weights = interpolation(self._abilities, layout.cheap)
 
     @property
     def version(self) -> str:
@@ -74,7 +76,7 @@ class DifficultyModel:
         by_member = self._success(outputs[:, :levels])
         success = by_member.mean(axis=0)
         shares = softmax(mean[levels : levels + kinds])
-        failures = 1.0 - by_member @ self._cheap
+        failures = 1.0 - by_member @ self.cheap_weights
         return Estimate(
             difficulty=float(failures.mean()),
             uncertainty=self._error(float(failures.std()), query),
@@ -83,7 +85,7 @@ class DifficultyModel:
             abilities=layout.abilities,
             success=tuple(map(float, success)),
             heads=dict(zip(layout.heads, map(float, sigmoid(mean[levels + kinds + 1 :])), strict=True)),
-            tokens=self._tokens(float(mean[levels + kinds])),
+            tokens=self._tokens(float(mean[levels + kinds]), shares),
             reasons=top_reasons(self._pushes(x)),
             version=self._version,
         )
@@ -100,14 +102,13 @@ class DifficultyModel:
         error = self.layout.spread_floor + self.layout.spread_factor * spread
         return min(error + (UNSEEN_PICTURE if query.images else 0.0), 0.5)
 
-    def _tokens(self, log_tokens: float) -> TokenForecast:
+    def _tokens(self, log_tokens: float, shares: Vector) -> TokenForecast:
         layout = self.layout
-        centre = float(np.exp(min(log_tokens, 15.0)))
-        high = min(centre * float(np.exp(layout.token_margin)), layout.token_cap)
-        expected = min(centre * layout.token_mean_factor, high)
-        return TokenForecast(
-            expected=max(1, round(expected)), high=max(1, round(high)), level=layout.token_level
-        )
+        margin = layout.token_margins[int(shares.argmax())]
+        centre = min(log_tokens, 15.0)
+        high = min(math.exp(centre + margin), layout.token_cap)
+        expected = min(math.exp(centre) * layout.token_mean_factor, high)
+        return TokenForecast(expected=max(1, round(expected)), high=max(1, round(high)), level=layout.token_level)
 
     def _pushes(self, x: Vector) -> Vector:
         """(features,) by how much each hand feature moved the logit of failure: gradient times input."""
@@ -118,6 +119,6 @@ class DifficultyModel:
         return -z[skipped:] * (net.hidden[skipped:] @ through + net.skip[skipped:, 0])
 
 
-def _interpolation(abilities: Vector, at: float) -> Vector:
+def interpolation(abilities: Vector, at: float) -> Vector:
     """(L,) weights w such that w @ success interpolates success at an ability."""
     return np.array([np.interp(at, abilities, row) for row in np.eye(len(abilities))], np.float32)

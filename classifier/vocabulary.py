@@ -23,9 +23,7 @@ MIN_NOISE = 5  # letters: shorter words are too short to tell from abbreviations
 MEMO_WORDS = 50_000  # some 8 MB; hostile input that invents words empties the memo, it cannot grow it
 MIN_REPAIR = 5  # letters: shorter words have too many neighbours
 MAX_PIECED = 40  # letters: longer "words" are base64, hashes or keyboard noise
-MIN_PIECE_LENGTH = (
-    1.9  # letters a piece on average; real rare words have 2 to 4 ("al-ken-e"), random letters 1.3
-)
+MIN_PIECE_LENGTH = 1.9  # letters a piece on average; real rare words have 2 to 4 ("al-ken-e"), random letters 1.3
 
 Ids = tuple[int, ...]
 

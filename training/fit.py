@@ -5,7 +5,7 @@
     model.gain(prompts, strong, weak, means)              # (n,) what the strong model adds
 
 Models that were trained on have heads of their own (`training.heads`); any other is placed by its published mean score
-(`training.levels`). `ShippedModel` answers the same two questions from an artefact, where nothing is learnt at all.
+(`training.placement`). `ShippedModel` answers the same two questions from an artefact, where nothing is learnt at all.
 
 Heads are fitted when they are first asked for, so that a file of a hundred models costs only those that matter.
 """
@@ -19,11 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifier.artefact import load
+from classifier.head import Network
 from classifier.inputs import Inputs
 from classifier.model import DifficultyModel
 from training.data import Matrix
 from training.heads import Heads
-from training.levels import LevelModel, match_means
+from training.levels import ease, fit_levels, targets_of
+from training.placement import placed_gain, placed_success
 
 Floats = NDArray[np.floating[Any]]
 
@@ -44,7 +46,7 @@ class RoutingModel:
         """Take the results in; fitting itself waits for the first question."""
         self._train = train
         self._heads: dict[tuple[str, ...], Heads] = {}
-        self._levels: LevelModel | None = None
+        self._levels: Network | None = None
         return self
 
     def success(
@@ -65,17 +67,27 @@ class RoutingModel:
         """
         if set(models) <= set(self._train.models):
             return self._own(tuple(models)).success(prompts, self.inputs)
+        known = self._means(models, means)
+        return placed_success(self._ease(prompts), known)
+
+    def gain(self, prompts: Sequence[str], strong: str, weak: str, means: Mapping[str, float] | None = None) -> Floats:
+        """What the strong model adds: (n,); a difference of success, or `placed_gain` of models without results."""
+        if {strong, weak} <= set(self._train.models):
+            both = self.success(prompts, (strong, weak))
+            return both[:, 0] - both[:, 1]
+        return placed_gain(self._ease(prompts), *self._means((strong, weak), means))
+
+    def _means(self, models: Sequence[str], means: Mapping[str, float] | None) -> list[float]:
         absent = [model for model in models if model not in (means or {})]
         if absent:
             raise ValueError(f"nothing is known of {', '.join(absent)}: give its mean score, or results to train on")
-        if self._levels is None:
-            self._levels = LevelModel(self.inputs, seed=self.seed).fit(self._train)
-        return self._levels.success(prompts, [(means or {})[model] for model in models])
+        return [(means or {})[model] for model in models]
 
-    def gain(self, prompts: Sequence[str], strong: str, weak: str, means: Mapping[str, float] | None = None) -> Floats:
-        """(n,) success of the strong model minus success of the weak one; see `success`."""
-        both = self.success(prompts, (strong, weak), means)
-        return both[:, 0] - both[:, 1]
+    def _ease(self, prompts: Sequence[str]) -> Floats:
+        if self._levels is None:
+            x = self.inputs.compute_many(list(self._train.prompts))
+            self._levels = fit_levels(x, self._train.sources, targets_of(self._train), self.inputs, seed=self.seed)
+        return ease(self._levels, self.inputs.compute_many(list(prompts)))
 
     def _own(self, models: tuple[str, ...]) -> Heads:
         if models not in self._heads:
@@ -95,10 +107,12 @@ class ShippedModel:
 
     def success(self, prompts: Sequence[str], models: Sequence[str], means: Mapping[str, float]) -> Floats:
         """(n, m); see `RoutingModel.success`. Of the prompts' results nothing is used but those means."""
-        levels = self.classifier.success_many(self.classifier.inputs.compute_many(list(prompts)))
-        return match_means(levels, self.classifier.layout.abilities, [means[model] for model in models])
+        return placed_success(self._ease(prompts), [means[model] for model in models])
 
     def gain(self, prompts: Sequence[str], strong: str, weak: str, means: Mapping[str, float]) -> Floats:
         """(n,); see `RoutingModel.gain`."""
-        both = self.success(prompts, (strong, weak), means)
-        return both[:, 0] - both[:, 1]
+        return placed_gain(self._ease(prompts), means[strong], means[weak])
+
+    def _ease(self, prompts: Sequence[str]) -> Floats:
+        x = self.classifier.inputs.compute_many(list(prompts))
+        return ease(self.classifier.network, x)

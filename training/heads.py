@@ -29,6 +29,7 @@ from training.data import Matrix
 Floats = NDArray[np.floating[Any]]
 COMPONENTS = 6  # of the score matrix; beyond, singular vectors are noise
 NEIGHBOURS = 150
+FEW = 2_000  # questions; below, words that occur once may carry the category
 SHRINK = 10.0  # questions' worth of the overall mean in a category's mean
 TREES: dict[str, Any] = {
     "objective": "regression", "learning_rate": 0.05, "num_leaves": 15, "max_bin": 31, "min_child_samples": 40,
@@ -162,7 +163,9 @@ class _Category:
 
 class _Words:
     def fit(self, prompts: Sequence[str], y: Floats) -> Self:
-        self._vectorizer = TfidfVectorizer(min_df=3, sublinear_tf=True, ngram_range=(1, 2), token_pattern=r"\w+")
+        rare = 3 if len(prompts) > FEW else 1
+        pattern = r"(?u)\w+"
+        self._vectorizer = TfidfVectorizer(min_df=rare, sublinear_tf=True, ngram_range=(1, 2), token_pattern=pattern)
         self._model = Ridge(alpha=10.0, solver="lsqr", tol=1e-3).fit(self._vectorizer.fit_transform(prompts), y)
         return self
 

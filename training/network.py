@@ -138,19 +138,13 @@ def _fit_member(z: Floats, targets: Targets, recipe: Recipe, seed: int) -> dict[
     for _ in range(recipe.epochs):
         for rows in np.array_split(random.permutation(len(z)), len(z) // recipe.batch + 1):
             noisy = z[rows] + recipe.input_noise * random.standard_normal((len(rows), z.shape[1]), np.float32)
-            kept = (random.random((len(rows), recipe.width), np.float32) >= recipe.dropout) / (
-                1 - recipe.dropout
-            )
-            gradient = _gradient(
-                weights, noisy, kept.astype(np.float32), targets.take(rows), bootstrap[rows], recipe
-            )
+            kept = (random.random((len(rows), recipe.width), np.float32) >= recipe.dropout) / (1 - recipe.dropout)
+            gradient = _gradient(weights, noisy, kept.astype(np.float32), targets.take(rows), bootstrap[rows], recipe)
             adam.step(weights, gradient, total)
     return weights
 
 
-def _initial(
-    inputs: int, width: int, outputs: int, targets: Targets, random: np.random.Generator
-) -> dict[str, Floats]:
+def _initial(inputs: int, width: int, outputs: int, targets: Targets, random: np.random.Generator) -> dict[str, Floats]:
     hidden = random.standard_normal((inputs, width)) * np.sqrt(2.0 / inputs)
     bias = np.zeros(outputs)
     weight = targets.level_weights

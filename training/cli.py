@@ -1,0 +1,59 @@
+"""The command `rung-train`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from tqdm import tqdm
+
+from classifier.artefact import DEFAULT
+from classifier.encoder import PREFIX, STATIC
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.callback()
+def root() -> None:
+    """Train difficulty classifiers."""
+
+
+@app.command()
+def default(
+    data: Annotated[Path, typer.Option(help="directory with the results files")],
+    out: Annotated[Path, typer.Option(help="folder of the artefact")] = DEFAULT,
+    encoder: Annotated[str, typer.Option(help=f"{STATIC}, or {PREFIX}MODEL")] = STATIC,
+    seed: Annotated[int, typer.Option(help="of everything random")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="print the figures as JSON only")] = False,
+) -> None:
+    """Rebuild the classifier that ships from the data directory, and print what it is worth."""
+    from training.data import DataError
+    from training.default import build
+
+    try:
+        model, metrics = build(data, out, encoder=encoder, seed=seed, progress=_bar, say=_say)
+    except (DataError, ModuleNotFoundError) as error:
+        typer.echo(f"rung-train: {error}", err=True)
+        raise typer.Exit(2) from error
+    if as_json:
+        typer.echo(json.dumps({"version": model.version, **metrics}))
+        return
+    typer.echo(f"{model.version} written to {out}; on questions that it had not seen:")
+    for name, value in metrics.items():
+        typer.echo(f"  {name.replace('_', ' '):32} {value}")
+
+
+def _say(phase: str) -> None:
+    typer.echo(phase, err=True)
+
+
+def _bar(steps: Iterator[int], total: int) -> Iterator[Any]:
+    return iter(tqdm(steps, total=total, desc="networks", leave=False))
+
+
+def main() -> None:
+    """Entry point."""
+    app()
