@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal, Self, cast
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 IDENTIFIER = r"^[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}$"
 TENANT_ID = r"^[a-z0-9][a-z0-9_-]{0,62}$"
@@ -243,10 +243,6 @@ def load(path: Path | None = None) -> Settings:
         return Settings.model_validate(content)
     except ValidationError as error:
         raise ConfigError(_explain(error, file)) from None
-    except SettingsError as error:  # the environment's own: a variable that should hold JSON
-        field = re.search(r'field "(\w+)"', str(error))
-        name = f"RUNG_{field[1].upper()}" if field else "a variable that begins with RUNG_"
-        raise ConfigError(f'{name}: must hold JSON, for example RUNG_TIERS=\'["economy", "premium"]\'') from None
 
 
 def configured_path(environ: Mapping[str, str]) -> Path | None:
@@ -274,12 +270,19 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     return cast("dict[str, Any]", content)
 
 
+# What pydantic-settings says of a variable of a list or a section.
+_NOT_JSON = re.compile(r'error parsing value for field "(\w+)" from source "EnvSettingsSource"')
+
+
 def _explain(error: ValidationError, file: Path | None) -> str:
     where = str(file) if file is not None else "settings"
     lines = [f"{where}: {error.error_count()} thing(s) to mend:"]
     for item in error.errors(include_url=False, include_input=False):
         place = ".".join(str(part) for part in item["loc"]) or "(whole file)"
         message = item["msg"].removeprefix("Value error, ")
+        if variable := _NOT_JSON.search(message):
+            place = f"RUNG_{variable[1].upper()}"
+            message = 'must hold JSON, for example RUNG_TIERS=\'["economy", "premium"]\''
         if item["type"] == "extra_forbidden":
             message = "is not a setting of Rung; remove it or mend its spelling (docs/reference/settings.md lists all)"
         lines.append(f"  {place}: {message}")

