@@ -19,7 +19,7 @@ async def test_a_receipt_is_found_by_its_tenant_and_by_nobody_else(connection: C
     assert foreign.value.message == unknown.value.message
 
 
-@pytest.mark.parametrize("odd", ["", "x" * 65, "a b", "a}:acct", "../d1", "ü", "a\x00", "d1\n"])
+@pytest.mark.parametrize("odd", ["", "x" * 65, "a b", "a}:acct", "../d1", "ü", "a\x00", "d1\n", "\ud800"])
 async def test_an_id_that_is_none_is_not_found(connection: Connection, odd: str) -> None:
     with pytest.raises(NotFound):
         await DecisionStream(connection).get("acme", odd)
