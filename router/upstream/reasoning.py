@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from policies.types import Control, Reasoning
-from router.errors import InvalidRequest, UpstreamRejected
+from router.errors import InvalidRequest, NotAvailable, UpstreamRejected
 from router.upstream.types import Granted
 
 # Tokens that are always left for the answer: enough for a short one, so that thinking cannot eat all of
@@ -181,7 +181,7 @@ def grant(
     refuses while thinking, and InvalidRequest where the client's own dial is not one.
     """
     body = body or {}
-    family = FAMILIES[reasoning.family]
+    family = family_named(reasoning.family)
     notes: list[str] = []
     cap = min(max_tokens, max_output or max_tokens)
     if cap < max_tokens:
@@ -211,6 +211,14 @@ def grant(
         notes=tuple(notes),
         omit=family.forbids if thinks and reasoning.control is not Control.NONE else frozenset(),
     )
+
+
+def family_named(name: str) -> Family:
+    """The family of that name. Raises NotAvailable with the names that there are."""
+    family = FAMILIES.get(name)
+    if family is None:
+        raise NotAvailable(f"there is no reasoning family {name!r}: take one of {', '.join(sorted(FAMILIES))}")
+    return family
 
 
 def ceiling(body: Mapping[str, Any]) -> int | None:

@@ -76,8 +76,9 @@ class Tally:
             self.usage = merge(self.usage, read_openai(report))
         if self.model is None and isinstance(model := body.get("model"), str):
             self.model = model
-        choices: list[object] = body.get("choices") or []
-        for position, choice in enumerate(choices):
+        choices: Any = body.get("choices")
+        listed: list[object] = choices if isinstance(choices, list) else []
+        for position, choice in enumerate(listed):
             if isinstance(choice, Mapping):
                 self._choice(choice, part, position)
 
@@ -98,7 +99,7 @@ class Tally:
             if isinstance(thinking := message.get(name), str) and thinking:
                 self.thinking_chars += len(thinking)
                 break
-        if calls := message.get("tool_calls"):
+        if isinstance(calls := message.get("tool_calls"), list):
             self.tool_chars += sum(_call_chars(call) for call in calls)
         if message.get("refusal") or message.get("audio"):
             self.refused = True

@@ -57,6 +57,8 @@ class Verbatim:
             self.done = True
             return None
         chunk = parsed(payload, self._name)
+        if not isinstance(chunk.get("choices", []), list):
+            raise faults.garbage(self._name, "a chunk whose choices are no list")
         tally.chunk(chunk)
         if not chunk.get("choices") and chunk.get("usage"):
             return None
@@ -96,7 +98,8 @@ class Claude:
         if not isinstance(message.get("content"), list) or "stop_reason" not in message:
             raise faults.garbage(self._name, "the reply is no message")
         usage = read_anthropic(message.get("usage"))
-        message["usage"] = {"input_tokens": 0, "output_tokens": 0} | (message.get("usage") or {})
+        # LiteLLM wants a usage to read; what is billed by is what was reported, and that has been read above.
+        message["usage"] = {"input_tokens": 0, "output_tokens": 0}
         try:
             translated = self._wire.config.transform_parsed_response(
                 completion_response=message,
@@ -105,7 +108,7 @@ class Claude:
                 json_mode=self._json_mode,
                 tool_name_reverse_map=self._tool_names,
             ).model_dump(exclude_none=True)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except Exception as error:  # noqa: BLE001 - LiteLLM raises whatever its reading runs into
             raise faults.garbage(self._name, f"the message cannot be read ({type(error).__name__})") from None
         translated.pop("usage", None)
         tally.reply(translated)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from policies.types import Control, Reasoning
-from router.errors import InvalidRequest, UpstreamRejected
+from router.errors import InvalidRequest, NotAvailable, UpstreamRejected
 from router.upstream.reasoning import ANSWER_RESERVE_TOKENS, EFFORT_TOKENS, FAMILIES, ceiling, grant
 
 CLAUDE = Reasoning(
@@ -90,6 +90,11 @@ def test_a_model_without_a_dial_is_sent_none() -> None:
     granted = grant(Reasoning(), allowance=4_096, max_tokens=8_000)
     assert (granted.params, granted.extra, granted.tokens) == ({}, {}, 0)
     assert granted.hard
+
+
+def test_a_family_that_does_not_exist_is_named_with_those_that_do() -> None:
+    with pytest.raises(NotAvailable, match="openai-effort"):
+        grant(Reasoning(family="opanai-effort"), allowance=0, max_tokens=100)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,101 @@
+"""Whatever a provider says, the answer is read or refused; nothing else is ever raised."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from pydantic import SecretStr
+
+from router.errors import UpstreamError
+from router.upstream.request import Wire
+from router.upstream.tally import Tally
+from router.upstream.translate import Claude, Translation, Verbatim
+from router.upstream.types import UpstreamModel
+
+_LEAF = st.one_of(st.none(), st.booleans(), st.integers(-5, 5), st.text(max_size=4), st.just("message_start"))
+_KEYS = [
+    "choices",
+    "delta",
+    "message",
+    "content",
+    "content_block",
+    "tool_calls",
+    "function",
+    "arguments",
+    "finish_reason",
+    "index",
+    "usage",
+    "prompt_tokens",
+    "input_tokens",
+    "output_tokens",
+    "completion_tokens_details",
+    "stop_reason",
+    "model",
+    "text",
+    "type",
+    "error",
+    "code",
+]
+_TYPES = st.sampled_from(
+    ["message_start", "content_block_start", "content_block_delta", "message_delta", "text", "tool_use", "thinking"]
+)
+_ANY = st.recursive(
+    _LEAF,
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.dictionaries(st.sampled_from(_KEYS), inner, max_size=5),
+    ),
+    max_leaves=20,
+)
+_OBJECTS = st.dictionaries(st.sampled_from(_KEYS), _ANY, max_size=7)
+
+
+def _verbatim() -> Translation:
+    return Verbatim("m")
+
+
+@pytest.fixture(scope="module")
+def claude() -> Callable[[], Translation]:
+    wire = Wire(UpstreamModel(name="anthropic/claude-haiku-4-5", api_key=SecretStr("k")))
+    return lambda: Claude(wire, None, json_mode=False)
+
+
+def _feed(make: Callable[[], Translation], value: dict[str, Any]) -> None:
+    raw = orjson.dumps(value)
+    for read in (make().reply, make().event):
+        tally = Tally()
+        try:
+            read(raw, tally)
+        except UpstreamError:
+            continue
+        assert tally.output_chars >= 0
+        assert tally.usage.output is None or tally.usage.output >= 0
+
+
+@example(value={"choices": 5})
+@example(value={"choices": [{"delta": {"tool_calls": 5}, "message": {"tool_calls": 5}}]})
+@example(value={"choices": [{"delta": {"content": [5]}, "message": {"content": [{"text": 5}]}}]})
+@given(value=_OBJECTS)
+def test_any_json_in_openais_place_is_read_or_refused(value: dict[str, Any]) -> None:
+    _feed(_verbatim, value)
+
+
+@settings(max_examples=60, deadline=None)
+@given(value=_OBJECTS, kind=_TYPES)
+def test_any_json_in_anthropics_place_is_read_or_refused(
+    claude: Callable[[], Translation], value: dict[str, Any], kind: str
+) -> None:
+    _feed(claude, {**value, "type": kind})
+    _feed(claude, {"content": [value], "stop_reason": kind, "usage": value.get("usage"), "model": "m"})
+
+
+@given(raw=st.binary(max_size=60).filter(lambda raw: not raw.startswith((b"{", b"[DONE]"))))
+def test_any_bytes_that_are_no_object_are_refused(raw: bytes) -> None:
+    for read in (_verbatim().reply, _verbatim().event):
+        with pytest.raises(UpstreamError):
+            read(raw, Tally())
