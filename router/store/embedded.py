@@ -99,9 +99,10 @@ def start(data_dir: Path, *, lifeline: bool = sys.platform != "linux", binary: P
     folder = data_dir.resolve() / "store"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     path = socket_path(data_dir)
-    lock = _lock(folder / "lock", path)
+    lock = _lock(folder / "lock")
     try:
-        os.pwrite(lock, f"{os.getpid():20}".encode(), 0)
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, f"{os.getpid()} {path}".encode(), 0)
         path.unlink(missing_ok=True)  # a server that was killed left it; the lock says that it is gone
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and binary, no shell
             _command(binary or get_binary_path(), folder, path, lifeline=lifeline),
@@ -125,13 +126,13 @@ def start(data_dir: Path, *, lifeline: bool = sys.platform != "linux", binary: P
 
 def attach_or_start(data_dir: Path) -> EmbeddedServer:
     """The server of a data directory: the running one (whose `stop` then does nothing), or a new one."""
-    path = socket_path(data_dir)
-    if _owner_lives(data_dir / "store" / "lock") and _answers(path):
-        return EmbeddedServer(f"unix://{path}", None)
+    running = _living(data_dir / "store" / "lock")
+    if running is not None and _answers(running):
+        return EmbeddedServer(f"unix://{running}", None)
     try:
         return start(data_dir)
-    except AlreadyRunning as running:  # it was started this moment
-        return EmbeddedServer(running.url, None)
+    except AlreadyRunning as quicker:  # it was started this moment
+        return EmbeddedServer(quicker.url, None)
 
 
 def socket_path(data_dir: Path) -> Path:
@@ -170,7 +171,7 @@ def _command(binary: Path, folder: Path, path: Path, *, lifeline: bool) -> list[
     return [*python, str(os.getpid()), "1" if lifeline else "0", "--", *server]
 
 
-def _lock(file: Path, path: Path) -> int:
+def _lock(file: Path) -> int:
     """Take the data directory's lock, waiting for a server that is just ending."""
     handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     began = time.monotonic()
@@ -179,25 +180,36 @@ def _lock(file: Path, path: Path) -> int:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             waited_s = time.monotonic() - began
-            if waited_s > LOCK_TIMEOUT_S or (waited_s > ALIVE_TIMEOUT_S and _answers(path)):
+            path = _living(file)
+            if path is not None and waited_s > ALIVE_TIMEOUT_S and _answers(path):
                 os.close(handle)
                 raise AlreadyRunning(
                     f"Another process runs the embedded store of {file.parent.parent}: stop it, or give this"
                     " one its own data directory, or set REDIS_URL.",
                     f"unix://{path}",
                 ) from None
+            if waited_s > LOCK_TIMEOUT_S:
+                os.close(handle)
+                raise StoreUnavailable(
+                    f"A server that does not answer holds {file}: end it (see {file.parent / 'server.log'})."
+                ) from None
             time.sleep(LONGEST_PAUSE_S)
         else:
             return handle
 
 
-def _owner_lives(file: Path) -> bool:
-    """Whether the process that started the server is there. A server without it still answers, for a moment."""
+def _living(file: Path) -> Path | None:
+    """The socket of the server that holds this lock, if the process that started it is there.
+
+    A server without it still answers, for a moment. The path is read, not computed: another environment may have put it
+    elsewhere.
+    """
     try:
-        os.kill(int(file.read_text("ascii")), 0)
+        owner, path = file.read_text("utf-8").split(" ", 1)
+        os.kill(int(owner), 0)
     except (OSError, ValueError):
-        return False
-    return True
+        return None
+    return Path(path)
 
 
 def _await_ready(process: subprocess.Popen[bytes], path: Path, log: Path) -> None:

@@ -88,6 +88,31 @@ async def test_a_second_server_on_the_same_directory_is_refused_and_told_where_t
         assert await ask(first.url, "PING") == "PONG", "one who attached does not stop another's server"
 
 
+async def test_a_server_is_found_from_another_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with embedded.start(tmp_path) as first:
+        runtime = tmp_path / "runtime"
+        runtime.mkdir()
+        monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
+        assert embedded.attach_or_start(tmp_path).url == first.url
+        with pytest.raises(embedded.AlreadyRunning) as caught:
+            embedded.start(tmp_path)
+        assert caught.value.url == first.url
+
+
+def test_a_server_that_holds_the_lock_and_does_not_answer_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded, "LOCK_TIMEOUT_S", 0.1)
+    with embedded.start(tmp_path) as server:
+        assert server.pid is not None
+        os.kill(server.pid, signal.SIGSTOP)
+        try:
+            with pytest.raises(StoreUnavailable, match="does not answer holds"):
+                embedded.start(tmp_path)
+        finally:
+            os.kill(server.pid, signal.SIGCONT)
+
+
 def test_two_directories_have_two_servers(tmp_path: Path) -> None:
     with embedded.start(tmp_path / "a") as first, embedded.start(tmp_path / "b") as second:
         assert first.url != second.url
