@@ -7,7 +7,6 @@ gateway starts its own. Clients of the socket find it again by themselves.
 from __future__ import annotations
 
 import logging
-import os
 import threading
 from pathlib import Path
 from types import TracebackType
@@ -73,7 +72,7 @@ class KeptStore:
     def _mended(self) -> bool:
         """Start the server again where it has gone; False where that failed."""
         own = self._server.pid
-        if own is not None and not _ended(own):
+        if own is not None and not self._server.ended():
             return True
         try:
             self._server = embedded.attach_or_start(self._data_dir)
@@ -82,12 +81,4 @@ class KeptStore:
             return False
         if own is not None:
             log.error("the embedded store had ended by itself; it runs again. Why: see its log in %s", self._data_dir)
-        return True
-
-
-def _ended(pid: int) -> bool:
-    """Whether a child of ours has ended; it is left for its owner to be waited for."""
-    try:
-        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-    except ChildProcessError:
         return True

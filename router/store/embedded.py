@@ -60,6 +60,10 @@ class EmbeddedServer:
         """The child's process id (with the lifeline, its launcher's); None where it was found running."""
         return self._process.pid if self._process else None
 
+    def ended(self) -> bool:
+        """Whether the child has ended; False where the server was found running."""
+        return self._process is not None and self._process.poll() is not None
+
     def stop(self) -> None:
         """Shut the server down where this process started it, with its file written out."""
         process, self._process = self._process, None
