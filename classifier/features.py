@@ -7,6 +7,7 @@ not drown the rest.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from hashlib import sha256
@@ -124,27 +125,41 @@ class Features:
 
     def _shape(self, reading: Reading, rows: NDArray[np.intp]) -> NDArray[np.float32]:
         raw, words = reading.raw, reading.words
-        count = len(words)
+        count = max(len(words), 1)
         sentences = len(_SENTENCE.findall(raw)) + 1
         numbers = _NUMBER.findall(raw)
-        lengths = [len(word) for word in words]
-        ranks = self._log_rank[rows] if rows.size else self._log_rank[:1]
+        lengths = [len(word) for word in words] or [0]
         opening = int(self._cue[rows[0]]) if rows.size else -1
-        logs = np.log1p((reading.chars, count, len(raw), sentences, len(numbers)))
-        return np.array((
-            logs[0], logs[1], logs[2],
-            sum(lengths) / max(count, 1),
-            logs[3], count / sentences,
-            len(_OPTION.findall(raw)), logs[4],
-            min(max(map(len, numbers), default=0), 20),
-            len(set(words)) / max(count, 1),
-            len(rows) / max(count, 1),
-            max(count - len(rows), 0) / max(count, 1),
-            ranks.mean(), ranks.std(), ranks.max(), (ranks > self._rare_from).mean(),
-            opening in _QUESTION_CLASSES, opening in _TASK_CLASSES,
-            min(max(lengths, default=0), 40),
-            (raw.find(b"\n") + 1 or len(raw) + 1) / (len(raw) + 1),
-        ), dtype=np.float32)  # fmt: skip
+        return np.array(
+            (
+                math.log1p(reading.chars),
+                math.log1p(len(words)),
+                math.log1p(len(raw)),
+                sum(lengths) / count,
+                math.log1p(sentences),
+                len(words) / sentences,
+                len(_OPTION.findall(raw)),
+                math.log1p(len(numbers)),
+                min(max(map(len, numbers), default=0), 20),
+                len(set(words)) / count,
+                len(rows) / count,
+                max(len(words) - len(rows), 0) / count,
+                *self._rarity(rows),
+                opening in _QUESTION_CLASSES,
+                opening in _TASK_CLASSES,
+                min(max(lengths), 40),
+                (raw.find(b"\n") + 1 or len(raw) + 1) / (len(raw) + 1),
+            ),
+            dtype=np.float32,
+        )
+
+    def _rarity(self, rows: NDArray[np.intp]) -> tuple[float, float, float, float]:
+        """Mean, deviation and maximum of the words' log ranks, and the share of rare ones."""
+        ranks = self._log_rank[rows] if rows.size else self._log_rank[:1]
+        mean = float(np.add.reduce(ranks)) / len(ranks)
+        spread = math.sqrt(max(float(ranks @ ranks) / len(ranks) - mean * mean, 0.0))
+        rare = int(np.count_nonzero(ranks > self._rare_from)) / len(ranks)
+        return mean, spread, float(np.maximum.reduce(ranks)), rare
 
 
 def _class_matrix() -> NDArray[np.float32]:

@@ -36,11 +36,12 @@ class Network:
     skip: Tensor
     bias: Tensor
 
-    def outputs(self, x: Tensor) -> Tensor:
-        """(E, O) what each member says about one input (D,)."""
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Standardised input (D,), hidden units (E * h,) and outputs (E, O) of one input (D,)."""
         z = self.standardise(x)
-        units = np.maximum(z @ self.hidden + self.hidden_bias, 0.0).reshape(self.out.shape[0], 1, -1)
-        return (units @ self.out)[:, 0, :] + (z @ self.skip) + self.bias
+        units = np.maximum(z @ self.hidden + self.hidden_bias, 0.0)
+        by_member = (units.reshape(self.out.shape[0], 1, -1) @ self.out)[:, 0, :]
+        return z, units, by_member + (z @ self.skip + self.bias)
 
     def outputs_many(self, x: Tensor) -> Tensor:
         """(n, E, O) for many inputs (n, D)."""

@@ -59,6 +59,7 @@ class DifficultyModel:
         self.network = network
         self.layout = layout
         self._version = version
+        self._to_base = network.out[:, :, 0].reshape(-1) / len(network.out)
         self._abilities = np.array(layout.abilities, np.float32)
         self.cheap_weights = interpolation(self._abilities, layout.cheap)
 
@@ -69,24 +70,24 @@ class DifficultyModel:
 
     def estimate(self, query: Query) -> Estimate:
         """Judge one query; a millisecond at most, whatever the text."""
-        x = self.inputs.compute(query.text)
-        outputs = self.network.outputs(x)
-        mean, layout = outputs.mean(axis=0), self.layout
+        z, units, outputs = self.network.forward(self.inputs.compute(query.text))
+        members, layout = len(outputs), self.layout
+        mean = np.add.reduce(outputs, 0) / members
         levels, kinds = len(layout.abilities), len(layout.kinds)
         by_member = self._success(outputs[:, :levels])
-        success = by_member.mean(axis=0)
+        success = np.add.reduce(by_member, 0) / members
         shares = softmax(mean[levels : levels + kinds])
-        failures = 1.0 - by_member @ self.cheap_weights
+        failures = (1.0 - by_member @ self.cheap_weights).tolist()
         return Estimate(
-            difficulty=float(failures.mean()),
-            uncertainty=self._error(float(failures.std()), query),
+            difficulty=sum(failures) / members,
+            uncertainty=self._error(_deviation(failures), query),
             kind=layout.kinds[int(shares.argmax())],
-            kinds=dict(zip(layout.kinds, map(float, shares), strict=True)),
+            kinds=dict(zip(layout.kinds, shares.tolist(), strict=True)),
             abilities=layout.abilities,
-            success=tuple(map(float, success)),
-            heads=dict(zip(layout.heads, map(float, sigmoid(mean[levels + kinds + 1 :])), strict=True)),
+            success=tuple(success.tolist()),
+            heads=self._heads(mean[levels + kinds + 1 :]),
             tokens=self._tokens(float(mean[levels + kinds]), shares),
-            reasons=top_reasons(self._pushes(x)),
+            reasons=top_reasons(self._pushes(z, units)),
             version=self._version,
         )
 
@@ -110,15 +111,23 @@ class DifficultyModel:
         expected = min(math.exp(centre) * layout.token_mean_factor, high)
         return TokenForecast(expected=max(1, round(expected)), high=max(1, round(high)), level=layout.token_level)
 
-    def _pushes(self, x: Vector) -> Vector:
+    def _heads(self, logits: Vector) -> dict[str, float]:
+        names = self.layout.heads
+        return dict(zip(names, sigmoid(logits).tolist(), strict=True)) if names else {}
+
+    def _pushes(self, z: Vector, units: Vector) -> Vector:
         """(features,) by how much each hand feature moved the logit of failure: gradient times input."""
-        net, skipped = self.network, self.inputs.sizes[0]
-        z = net.standardise(x)
-        active = (z @ net.hidden + net.hidden_bias > 0).astype(np.float32)
-        through = active * net.out[:, :, 0].reshape(-1) / np.float32(len(net.out))
-        return -z[skipped:] * (net.hidden[skipped:] @ through + net.skip[skipped:, 0])
+        skipped = self.inputs.sizes[0]
+        slope = self.network.hidden[skipped:] @ np.where(units > 0, self._to_base, 0.0)
+        return -z[skipped:] * (slope + self.network.skip[skipped:, 0])
 
 
 def interpolation(abilities: Vector, at: float) -> Vector:
     """(L,) weights w such that w @ success interpolates success at an ability."""
     return np.array([np.interp(at, abilities, row) for row in np.eye(len(abilities))], np.float32)
+
+
+def _deviation(values: list[float]) -> float:
+    """Standard deviation of a handful of numbers; numpy's costs more than the network on so few."""
+    mean = sum(values) / len(values)
+    return math.sqrt(sum((value - mean) ** 2 for value in values) / len(values))

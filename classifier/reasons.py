@@ -87,7 +87,9 @@ def top_reasons(pushes: NDArray[np.float32], count: int = 3) -> tuple[str, ...]:
         count: how many to name at most.
     """
     said: dict[str, str] = {}
-    for index in np.argsort(-np.abs(pushes))[: 3 * count]:
+    sizes = np.abs(pushes)
+    likely = np.argpartition(sizes, -3 * count)[-3 * count :]  # some share their words with others
+    for index in likely[np.argsort(-sizes[likely])].tolist():
         words = PHRASES[index]
         if words not in said and len(said) < count and pushes[index] != 0:
             said[words] = f"{'harder' if pushes[index] > 0 else 'easier'}: {words}"
