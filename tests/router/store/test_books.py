@@ -2,15 +2,17 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
 from router.errors import StoreUnavailable
-from router.store import State, Store, Window, epoch
+from router.store import Connection, State, Store, Window, epoch
 from router.store import books as books_module
+from router.store.books import Books
 from router.store.record import Entry
-from router.store.scripts import Ask, ignore
-from tests.store_servers import until
+from router.store.scripts import Ask, Reply, ignore
+from tests.store_servers import PATIENT_S, until
 
 
 @pytest.fixture
@@ -201,3 +203,48 @@ async def test_a_shortened_record_knows_which_windows_it_still_holds_whole(store
 def freeze(store: Store, *moment: int) -> None:
     now_ms = int(datetime(*moment, tzinfo=UTC).timestamp() * 1000)  # type: ignore[arg-type]
     store.ledger.frozen_ms = store.books.frozen_ms = now_ms
+
+
+async def test_a_window_that_the_record_holds_in_part_is_left_as_it_is(store: Store) -> None:
+    await store.directory.create_tenant("acme")
+    freeze(store, 2026, 3, 31)
+    for name, cost in (("a", 50), ("b", 60)):
+        await store.ledger.settle(await store.ledger.reserve("acme", name, 100), cost)
+    freeze(store, 2026, 4, 2)
+    await store.ledger.settle(await store.ledger.reserve("acme", "c", 100), 9)
+    assert await store.books.compact("acme", keep=2) == 1
+    await store.ledger.close_account("acme")
+    assert (await store.books.rebuild("acme", store.epoch)).exact
+    freeze(store, 2026, 3, 31)
+    assert (await store.ledger.standing("acme")).month.spent_nano == 110
+
+
+class Compacting(Connection):
+    """A connection on which the record is shortened between two pieces of a reading."""
+
+    def __init__(self, url: str, store: Store) -> None:
+        super().__init__(url, reply_timeout_s=PATIENT_S, connect_timeout_s=PATIENT_S)
+        self._store = store
+        self.pieces = 0
+
+    async def run(self, *asks: Ask[Any]) -> list[Reply]:
+        replies = await super().run(*asks)
+        self.pieces += 1
+        if self.pieces == 1:
+            await self._store.books.compact("acme", keep=10)
+        return replies
+
+
+async def test_a_record_that_is_shortened_while_it_is_read_still_proves(store: Store) -> None:
+    await store.directory.create_tenant("acme")
+
+    async def spend(number: int) -> None:
+        await store.ledger.settle(await store.ledger.reserve("acme", f"m{number}", 10), 7)
+
+    await asyncio.gather(*(spend(number) for number in range(700)))
+    connection = Compacting(f"unix://{store.connection.address.path}", store)
+    await connection.open()
+    proof = await Books(connection).verify("acme")
+    await connection.close()
+    assert connection.pieces > 1
+    assert (proof.exact, proof.spent_nano) == (True, 4900)
