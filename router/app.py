@@ -27,7 +27,7 @@ from router.errors import RungError, StoreUnavailable, UpstreamError
 from router.estimation import Estimator
 from router.ladder import Ladder
 from router.live import Live, configure
-from router.middleware import Envelope
+from router.middleware import Envelope, HotPath
 from router.pepper import read_pepper
 from router.resources import Resources, start_resources
 from router.service import Service
@@ -44,6 +44,9 @@ log = logging.getLogger("rung")
 
 # The collector's default wakes every 700 allocations and walks everything that start-up left: p99 pays for it.
 GC_THRESHOLD = 50_000
+
+
+CHAT_PATH = "/v1/chat/completions"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -108,6 +111,7 @@ def create_app(settings: Settings | None = None, resources: Resources | None = N
     app.add_exception_handler(ClientGone, on_client_gone)
     app.add_exception_handler(HTTPException, on_http_error)
     app.add_exception_handler(Exception, on_unexpected)
+    app.add_middleware(HotPath, method="POST", path=CHAT_PATH, endpoint=chat.chat_completions)
     app.add_middleware(Envelope, in_flight=metrics.in_flight)
     describe(app)
     return app
@@ -115,7 +119,7 @@ def create_app(settings: Settings | None = None, resources: Resources | None = N
 
 def _routes() -> list[BaseRoute]:
     return [
-        Route("/v1/chat/completions", chat.chat_completions, methods=["POST"]),
+        Route(CHAT_PATH, chat.chat_completions, methods=["POST"]),
         Route("/v1/models", models.list_models, methods=["GET"]),
         Route("/v1/models/{model:path}", models.get_model, methods=["GET"]),
         Route("/v1/route", route.route, methods=["POST"]),

@@ -5,18 +5,52 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
+from collections.abc import Awaitable, Callable
 
 import orjson
 from prometheus_client import Gauge
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from router.errors import DRAINING, Draining
-from router.wire.errors import error_body, reply_to
+from router.errors import DRAINING, Draining, RungError
+from router.wire.errors import error_body, on_rung_error, reply_to
 
 _SANE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 # uvicorn's own limit on the head is 64 KB; ours is on what honest clients send.
 MAX_HEADERS = 100
 MAX_HEADER_BYTES = 32 * 1024
+
+
+class HotPath:
+    """Pure ASGI middleware: serves one route without the framework's layers, which cost a tenth of a request's time.
+
+    What the framework would do for it is done here: the errors of the endpoint become replies in the same way.
+
+    Args:
+        app: what serves everything else.
+        method, path: of the one route.
+        endpoint: answers it.
+    """
+
+    def __init__(
+        self, app: ASGIApp, *, method: str, path: str, endpoint: Callable[[Request], Awaitable[ASGIApp]]
+    ) -> None:
+        self._app = app
+        self._method = method
+        self._path = path
+        self._endpoint = endpoint
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve the route, or pass the request on."""
+        if scope["type"] != "http" or scope["path"] != self._path or scope["method"] != self._method:
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope, receive)
+        try:
+            reply = await self._endpoint(request)
+        except RungError as error:
+            reply = await on_rung_error(request, error)
+        await reply(scope, receive, send)
 
 
 class Envelope:

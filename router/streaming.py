@@ -114,19 +114,21 @@ async def unless_client_leaves(work: Awaitable[T], receive: Receive) -> T:
     Raises:
         ClientDeparted: the client closed the connection first.
     """
-    task = asyncio.ensure_future(work)
-    watcher = asyncio.ensure_future(_departure(receive))
+    worker = asyncio.current_task()
+    assert worker is not None  # noqa: S101 - an ASGI application runs in a task
+    watcher = asyncio.create_task(_cancel_on_departure(receive, worker))
     try:
-        await asyncio.wait({task, watcher}, return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            return task.result()
-        raise ClientDeparted
+        return await work
+    except asyncio.CancelledError:
+        if not watcher.done():  # cancelled by the server, not by the client's departure
+            raise
+        worker.uncancel()
+        raise ClientDeparted from None
     finally:
         watcher.cancel()
-        if not task.done():
-            task.cancel()
 
 
-async def _departure(receive: Receive) -> None:
+async def _cancel_on_departure(receive: Receive, worker: asyncio.Task[Any]) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
+    worker.cancel()
