@@ -51,6 +51,24 @@ def test_transferred_baselines_learn_from_the_training_files(data: Path, tmp_pat
     assert knn["learnt_from"] == "--train"
 
 
+def test_the_recipe_is_fitted_afresh_in_folds_and_learns(data: Path):
+    result = run("routing", "--data", data, "--mode", "cv", "--drop", "mid-13b", "--resamples", "0")
+    rows = {row["router"]: row for row in result["results"]}
+    assert rows["rung"]["learnt_from"] == "the other folds"
+    assert rows["rung"]["apgr"] > 0.6
+    assert result["pool"] is None
+
+
+def test_transfer_leaves_each_file_out(data: Path, tmp_path: Path):
+    other = tmp_path / "other.csv"
+    made_up(120, seed=5).to_csv(other, index=False)
+    result = run("transfer", "--data", data, other, "--resamples", "0")
+    assert {(row["file"], row["router"]) for row in result["results"]} == {
+        (file, router) for file in ("results", "other") for router in ("rung", "length", "knn")
+    }
+    assert result["mean_auroc"]["rung"] > 0.6
+
+
 def test_pictures_are_drawn_on_request(data: Path, tmp_path: Path):
     folder = tmp_path / "pictures"
     run("routing", "--data", data, "--resamples", "0", "--plot", folder)
