@@ -2,5 +2,6 @@
 
 from router.testing.fake_upstream import FakeUpstream, Received
 from router.testing.script import Answer, Fault
+from router.testing.threaded import running_fake_upstream
 
-__all__ = ["Answer", "FakeUpstream", "Fault", "Received"]
+__all__ = ["Answer", "FakeUpstream", "Fault", "Received", "running_fake_upstream"]
