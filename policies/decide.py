@@ -76,7 +76,7 @@ def decide(
         thinking=_least(demand.reasoning_ceiling, wishes.max_reasoning_tokens),
         money=_least(purse.remaining_nano, wishes.max_cost_nano),
     )
-    return _decision(board, _choosable(board), exploration_draw)
+    return _decision(board, *_choosable(board), exploration_draw)
 
 
 def _named(catalog: Catalog, model: str, wishes: Wishes) -> Entry:
@@ -86,18 +86,19 @@ def _named(catalog: Catalog, model: str, wishes: Wishes) -> Entry:
     return entry
 
 
-def _choosable(board: Board) -> list[Rung]:
-    """The rungs that every wish but the ones about money admits."""
-    rungs = board.rungs
-    if board.demand.model is None:
-        rungs = _above_floors(rungs, board.wishes)
-    if board.thinking is not None and rungs:
-        _, under = choose(rungs, THINKING, board.thinking, board.taste)
-        # A named model that cannot think as little as it should gives its least, and the notes say so.
-        rungs = under or ([min(rungs, key=lambda r: r.allowance)] if board.demand.model is not None else [])
+def _choosable(board: Board) -> tuple[list[Rung], float]:
+    """The rungs that the floors admit, and the ceiling on thinking: at least one rung keeps it."""
+    rungs = board.rungs if board.demand.model is not None else _above_floors(board.rungs, board.wishes)
     if not rungs:
         raise _nothing_fits(board)
-    return rungs
+    if board.thinking is None:
+        return rungs, inf
+    least = min(rung.allowance for rung in rungs)
+    if board.demand.model is not None:
+        return rungs, max(board.thinking, least)  # one that cannot think so little gives its least; the notes say so
+    if least > board.thinking:
+        raise _nothing_fits(board)
+    return rungs, board.thinking
 
 
 def _above_floors(rungs: list[Rung], wishes: Wishes) -> list[Rung]:
@@ -109,20 +110,28 @@ def _above_floors(rungs: list[Rung], wishes: Wishes) -> list[Rung]:
     return rungs
 
 
-def _decision(board: Board, rungs: list[Rung], draw: float | None) -> Decision:
+def _choice(board: Board, rungs: list[Rung], ceiling: float) -> tuple[Rung | None, list[Rung]]:
+    """The best of `rungs` under the ceilings on thinking and money, and all that it was chosen from."""
+    money = inf if board.money is None else board.money
+    under = choose(rungs, THINKING, ceiling, board.taste)[1] if ceiling < inf else rungs
+    best, affordable = choose(under, MONEY, money, board.taste)
+    if best is not None or under is rungs:
+        return best, affordable
+    # The walk down to the first ceiling left out what is dearer by expectation; some of it may have a lower worst case.
+    return choose([rung for rung in rungs if rung.allowance <= ceiling], MONEY, money, board.taste)
+
+
+def _decision(board: Board, rungs: list[Rung], ceiling: float, draw: float | None) -> Decision:
     """The choice over `rungs`, twice: as if every model could be called, and over those that can."""
     taste, demand = board.taste, board.demand
     reachable = rungs if board.all_callable else [r for r in rungs if board.can_call(r)]
-    if not reachable:
-        raise NotReachable({r.entry.model.id: board.why_down(r) for r in rungs})
-    money = inf if board.money is None else board.money
-    chosen, affordable = choose(reachable, MONEY, money, taste)
+    if all(rung.allowance > ceiling for rung in reachable):
+        raise NotReachable({r.entry.model.id: board.why_down(r) for r in rungs if not board.can_call(r)})
+    chosen, affordable = _choice(board, reachable, ceiling)
     if chosen is None:
-        raise _too_dear(board, reachable)
+        raise _too_dear(board, [r for r in reachable if r.allowance <= ceiling])
     # What can be paid among the callable can be paid in the whole ladder too: `preferred` always exists.
-    preferred = chosen
-    if reachable is not rungs:
-        preferred = cast("Rung", choose(rungs, MONEY, money, taste)[0])
+    preferred = chosen if reachable is rungs else cast("Rung", _choice(board, rungs, ceiling)[0])
     taken, propensity = explore(
         chosen, affordable, draw=draw, share=board.wishes.explore, extra_nano=board.policy.explore_extra_nano
     )

@@ -332,3 +332,36 @@ def test_an_ability_that_was_measured_with_thinking_is_not_credited_to_the_model
 @pytest.mark.parametrize("kind", ["small talk", "knowledge", "code"])
 def test_what_is_not_worked_out_gets_no_thinking_by_default(kind: str):
     assert decide(**ask(forecast=replace(PROOF, kind=kind))).chosen.allowance == 0
+
+
+def test_a_ceiling_on_thinking_is_walked_down_to_among_the_models_that_can_be_called():
+    free = replace(OPUS, id="free-thinker", prices=Prices(input=0, output=0), available=False)
+    forecast = replace(PROOF, success={"free-thinker": 0.6, "gpt-5-mini": 0.5})
+    decision = decide(
+        **ask(catalog=Catalog([free, MINI]), forecast=forecast, demand=Demand(input_tokens=20, reasoning_ceiling=0))
+    )
+    assert (decision.preferred.model, decision.chosen.model) == ("free-thinker", "gpt-5-mini")
+
+
+def test_two_ceilings_together_refuse_nothing_that_keeps_both():
+    # Cheap by expectation with a long worst case (its prompt may be written to a dear cache), and the other way round.
+    lottery = replace(MINI, id="lottery", prices=Prices(input=0, output=0, cache_write=900 * USD))
+    steady = replace(MINI, id="steady", reasoning=OPUS.reasoning)
+    forecast = replace(PROOF, success={"lottery": 0.5, "steady": 0.5})
+    decision = decide(
+        **ask(
+            catalog=Catalog([lottery, steady]),
+            forecast=forecast,
+            demand=Demand(input_tokens=1000, reasoning_ceiling=0),
+            purse=Purse(remaining_nano=USD // 10),
+        )
+    )
+    assert decision.chosen.model == "steady"
+
+
+def test_what_can_be_called_but_not_think_so_little_is_told_as_unreachable_only_with_the_others_reasons():
+    thinker = replace(OPUS, id="thinker", reasoning=ALWAYS)
+    waiting = replace(MINI, available=False, unavailable_because="no key for it (set OPENAI_API_KEY)")
+    with pytest.raises(NotReachable, match="OPENAI_API_KEY") as refused:
+        decide(**ask(catalog=Catalog([thinker, waiting]), demand=Demand(input_tokens=20, reasoning_ceiling=0)))
+    assert set(refused.value.reasons) == {"gpt-5-mini"}
