@@ -84,3 +84,8 @@ def test_a_grant_exceeds_what_was_asked_only_where_the_model_cannot_do_less(dial
         assert "the least" in grant.note
     assert (grant.note == "") == (grant.tokens == asked)
     assert dial.control is not Control.NONE or grant.tokens == 0
+
+
+def test_a_model_whose_largest_budget_is_less_than_the_question_takes_is_granted_its_largest_step():
+    small = replace(OPUS, reasoning=replace(BUDGET, max_tokens=4096))
+    assert decide(**named(catalog=Catalog([small]))).plan[0].allowance == 4096
