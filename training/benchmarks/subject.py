@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -76,9 +75,13 @@ def as_shipped() -> Rung:
 
 
 def taught(sources: Iterable[str], folder: Path = DEFAULT) -> list[str]:
-    """Which of these sources the manifest of an artefact names among its training data: figures on them flatter it."""
-    named = json.dumps(read_manifest(folder).get("data", []))
-    return sorted(source for source in set(sources) if f'"{source}"' in named or f'"{source}.' in named)
+    """Which of these sources an artefact's manifest names as training data: figures on them flatter it.
+
+    The manifest names files, whose rows may call their source by the beginning of that name.
+    """
+    data: list[dict[str, Any]] = read_manifest(folder).get("data", [])
+    files = [str(entry["source"]) for entry in data if entry.get("questions")]
+    return sorted({s for s in sources if any(name == s or name.startswith(f"{s}_") for name in files)})
 
 
 def refitted() -> Rung:

@@ -146,9 +146,15 @@ def test_the_shipped_encoder_gives_unit_vectors_that_know_likeness():
 
 
 def test_sources_that_an_artefact_was_trained_on_are_named(tmp_path: Path):
-    manifest = read_manifest(DEFAULT) | {"data": [{"source": "mmlu_pro", "rows": 3}, {"source": "ulab"}]}
+    manifest = read_manifest(DEFAULT) | {
+        "data": [
+            {"source": "mmlu_pro", "questions": 3},
+            {"source": "ulab_router", "questions": 2},
+            {"source": "unused", "questions": 0},
+        ]
+    }
     (tmp_path / "manifest.json").write_text(json.dumps(manifest))
-    assert taught(["ulab", "fresh", "mmlu_pro", "ulab"], tmp_path) == ["mmlu_pro", "ulab"]
+    assert taught(["ulab", "fresh", "mmlu_pro", "ulab", "unused"], tmp_path) == ["mmlu_pro", "ulab"]
     assert taught(["pro", "fresh"], tmp_path) == []
 
 
