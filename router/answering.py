@@ -56,8 +56,8 @@ class Answering:
         """An equal request's answer, at no cost."""
         turn.cache = "hit"
         turn.overhead_s = turn.elapsed_s()
+        model, answer = _unpack(answer)
         completion = orjson.loads(answer)
-        model = str(completion.get("model", ""))
         self._settler.note(turn.principal.tenant.id, _receipt(turn, remembered(turn, model)), _places_back(turn))
         headers = reply_headers(turn, model=model, tier=CACHED_TIER, attempts=0, allowance=0, cost_nano=0)
         if turn.wants_stream:
@@ -165,12 +165,15 @@ class Answering:
 
     def _ending(self, turn: Turn, trail: Trail, charge: Bill, finish: str | None, answer: bytes | None) -> Ending:
         self._count(turn, trail.attempt, charge)
-        key = turn.answer_key
+        key, kept = turn.answer_key, None
+        if key is not None and answer is not None:
+            ttl_s = turn.config.settings.cache.ttl_s
+            kept = Answer(key=key, content=_pack(trail.attempt.model, answer), ttl_s=ttl_s)
         return Ending(
             cost_nano=charge.cost_nano,
             estimated=charge.estimated,
             receipt=_receipt(turn, answered(turn, trail, charge, finish)),
-            answer=Answer(key=key, content=answer, ttl_s=turn.config.settings.cache.ttl_s) if key and answer else None,
+            answer=kept,
             places=self._places(turn, charge.usage),
         )
 
@@ -237,6 +240,16 @@ class Answering:
                 self._metrics.tokens.labels(attempt.tier, kind).inc(tokens)
         if usage.reasoning:
             self._metrics.tokens.labels(attempt.tier, "reasoning").inc(usage.reasoning)
+
+
+def _pack(model: str, answer: bytes) -> bytes:
+    """An answer as the cache keeps it: after a line with the catalogue's name of the model that gave it."""
+    return model.encode() + b"\n" + answer
+
+
+def _unpack(kept: bytes) -> tuple[str, bytes]:
+    model, _, answer = kept.partition(b"\n")
+    return model.decode(), answer
 
 
 def _receipt(turn: Turn, content: bytes) -> Receipt:

@@ -228,14 +228,20 @@ def _refuse_duplicates(what: str, ids: list[str]) -> None:
         raise ValueError(f"{what}: `{repeated[0]}` stands there twice; ids are unique")
 
 
-def load(path: Path | None = None) -> Settings:
-    """Read the file (`path`, else `RUNG_CONFIG`, else `./rung.yaml` where it exists) and the environment.
+def load(path: Path | None = None, *, only: str | None = None) -> Settings:
+    """Read the file and the environment.
+
+    Args:
+        path: the file; else `RUNG_CONFIG`, else `./rung.yaml` where it exists.
+        only: the one section of the file that is read, or None for all.
 
     Raises:
         ConfigError: the file is missing, is not YAML or does not fit; the message names each place and remedy.
     """
     file = path or configured_path(os.environ)
     content = _read_yaml(file) if file is not None else {}
+    if only is not None:
+        content = {only: content[only]} if only in content else {}
     redis_url, store = os.environ.get("REDIS_URL"), content.get("store") or {}
     if redis_url and isinstance(store, dict):
         content = {**content, "store": {"url": redis_url, **cast("dict[str, Any]", store)}}

@@ -8,8 +8,10 @@ from typing import Annotated
 
 import typer
 
+from classifier import ArtefactError
+from policies.errors import PolicyError
 from router import __version__
-from router.cli import init, keys, models, route, serve, tenants
+from router.cli import init, keys, ledger, models, route, serve, tenants
 from router.errors import RungError
 from router.settings import ConfigError
 
@@ -18,6 +20,10 @@ _HELP = """Rung: a difficulty-aware gateway in front of LLM providers.
 Start with `rung serve` (no key needed: a small local model answers), ask with the two lines that it prints, and see
 how a question would be routed with `rung route "your question"`.
 """
+
+
+# What stands in the list of commands for those that are not loaded to make it.
+_EXTENSIONS = {"bench": "Measure the classifier and the policy against other routers."}
 
 
 def _version(value: bool) -> None:
@@ -50,11 +56,13 @@ def build() -> typer.Typer:
     app.add_typer(models.app, name="models")
     app.add_typer(tenants.app, name="tenants")
     app.add_typer(keys.app, name="keys")
+    app.add_typer(ledger.app, name="ledger")
     for extension in entry_points(group="rung.commands"):
         if len(sys.argv) > 1 and sys.argv[1] == extension.name:
             app.add_typer(extension.load(), name=extension.name)  # loaded only when it is asked for: it may be heavy
         else:
-            app.add_typer(typer.Typer(help=f"See `rung {extension.name} --help`."), name=extension.name)
+            about = _EXTENSIONS.get(extension.name, f"See `rung {extension.name} --help`.")
+            app.add_typer(typer.Typer(help=about), name=extension.name)
     return app
 
 
@@ -62,6 +70,6 @@ def main() -> None:
     """Run the command; what went wrong is one line that says how to mend it."""
     try:
         build()()
-    except (ConfigError, RungError) as error:
+    except (ConfigError, RungError, PolicyError, ArtefactError, OSError) as error:
         print(f"rung: {error}", file=sys.stderr)
         sys.exit(2)

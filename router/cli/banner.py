@@ -28,7 +28,7 @@ def banner(settings: Settings, resources: Resources) -> str:
             "decisions are made over the whole ladder; what waits for a key is served by the best rung that can."
         )
     if resources.demo_key is None:
-        lines += ["", "make a key: rung tenants create acme --budget 100 && rung keys create acme"]
+        lines += ["", f"make a key: {_how_to_make_a_key(settings)}"]
         return "\n".join(lines)
     as_json = "-H 'content-type: application/json'"
     ask = '{"model": "auto", "messages": [{"role": "user", "content": "' + _EXAMPLE + '"}]}'
@@ -43,6 +43,12 @@ def banner(settings: Settings, resources: Resources) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _how_to_make_a_key(settings: Settings) -> str:
+    if settings.tenants:
+        return f"rung keys create {settings.tenants[0].id}"
+    return "rung tenants create acme --budget 100 && rung keys create acme"
 
 
 def _rung(model: Model) -> str:

@@ -34,7 +34,7 @@ def init(
     entries = starter.models(os.environ)
     path.write_text(_HEAD + render(entries), encoding="utf-8")
     print(f"{path} written with {len(entries)} models: {', '.join(entry.id for entry in entries)}")
-    print("next: rung serve")
+    print("next: rung keys create default, then rung serve")
 
 
 def render(entries: list[ModelSettings]) -> str:

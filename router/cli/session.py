@@ -3,29 +3,56 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from router import settings as configuration
 from router.pepper import read_pepper
-from router.settings import Settings
+from router.settings import ConfigError, Settings
 from router.store import Store, embedded
+from router.tenants import declare_tenants
 
 T = TypeVar("T")
 
 
 def with_store(work: Callable[[Store, Settings], Awaitable[T]]) -> T:
-    """Run `work` with an open store. Raises ConfigError and StoreUnavailable, which say how to mend it."""
-    settings = configuration.load()
+    """Run `work` with an open store that knows the configured tenants.
+
+    Raises:
+        ConfigError, StoreUnavailable: which say how to mend it.
+    """
+    settings = _settings()
     if settings.store.url is not None:
         return asyncio.run(_with_url(settings.store.url, settings, work))
+    _tell_of_a_new_store(settings)
     with embedded.attach_or_start(settings.store.data_dir) as server:
         return asyncio.run(_with_url(server.url, settings, work))
+
+
+def _settings() -> Settings:
+    """The configuration; where it is wrong, what it says of the store: a key must be revocable all the same."""
+    try:
+        return configuration.load()
+    except ConfigError as error:
+        print(f"rung: {error}\nrung: going on with the store's settings alone", file=sys.stderr)
+        return configuration.load(only="store")
+
+
+def _tell_of_a_new_store(settings: Settings) -> None:
+    folder = settings.store.data_dir.resolve()
+    if not (folder / "store").exists():
+        print(
+            f"rung: making a new private store in {folder}; a gateway in another folder has another one "
+            "(RUNG_STORE__DATA_DIR or REDIS_URL names it)",
+            file=sys.stderr,
+        )
 
 
 async def _with_url(url: str, settings: Settings, work: Callable[[Store, Settings], Awaitable[T]]) -> T:
     store = await Store.connect(url, pepper=read_pepper(settings))
     try:
+        await declare_tenants(store, settings, demo_key=None)
         return await work(store, settings)
     finally:
         await store.close()

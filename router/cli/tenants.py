@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal, InvalidOperation
 from typing import Annotated
 
@@ -10,7 +11,7 @@ import typer
 from policies.cost import usd
 from policies.types import NANO_PER_USD
 from router.cli.session import with_store
-from router.settings import Settings
+from router.settings import TENANT_ID, Settings
 from router.store import Standing, Store, Tenant, Window
 
 app = typer.Typer(
@@ -31,6 +32,8 @@ def create(
     """Create a tenant, with a budget if one is given."""
     nano = None if budget is None else dollars(budget)
     period = _window(window)
+    if not re.fullmatch(TENANT_ID, tenant):
+        raise typer.BadParameter(f"{tenant!r}: a tenant's id has lower-case letters, digits, - and _, 63 at most")
 
     async def work(store: Store, _settings: Settings) -> None:
         await store.directory.create_tenant(tenant, name=name)

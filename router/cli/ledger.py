@@ -1,0 +1,106 @@
+"""`rung ledger`: the books of a tenant: proved, exported, corrected, and rebuilt from their record."""
+
+from __future__ import annotations
+
+import sys
+from decimal import Decimal, InvalidOperation
+from typing import Annotated
+
+import orjson
+import typer
+
+from policies.cost import usd
+from policies.types import NANO_PER_USD
+from router.cli.session import with_store
+from router.settings import Settings
+from router.store import Store
+from router.store.books import Proof
+
+app = typer.Typer(help="The books: prove them, export them, correct them, rebuild them.", no_args_is_help=True)
+
+_Tenant = Annotated[str, typer.Argument(help="A tenant's id.")]
+
+
+@app.command()
+def verify(
+    tenant: Annotated[str | None, typer.Argument(help="A tenant's id; all tenants where it is left out.")] = None,
+) -> None:
+    """Compare every counter with the durable record. Ends with status 1 where they differ."""
+
+    async def work(store: Store, _settings: Settings) -> list[Proof]:
+        if tenant is not None:
+            await store.directory.tenant(tenant)
+        ids = [tenant] if tenant is not None else [found.id for found in await store.directory.tenants()]
+        return [await store.books.verify(one) for one in ids]
+
+    proofs = with_store(work)
+    for proof in proofs:
+        _tell(proof)
+    if not all(proof.exact for proof in proofs):
+        sys.exit(1)
+
+
+def _tell(proof: Proof) -> None:
+    state = "exact" if proof.exact else f"{len(proof.differences)} counter(s) differ"
+    print(
+        f"{proof.tenant}: {state}; ${usd(proof.spent_nano)} spent in all, {proof.entries} entries in the record, "
+        f"{proof.open_holds} open hold(s)"
+    )
+    for difference in proof.differences:
+        scope = difference.scope or "tenant"
+        print(
+            f"  {difference.window} {scope} {difference.what}: counter {difference.counter_nano}, "
+            f"record {difference.record_nano} nano-dollars; `rung ledger rebuild {proof.tenant}` mends it"
+        )
+
+
+@app.command()
+def export(tenant: _Tenant) -> None:
+    """Write the durable record as JSON, one entry a line, oldest first."""
+
+    async def work(store: Store, _settings: Settings) -> None:
+        await store.directory.tenant(tenant)
+        async for entry in store.books.entries(tenant):
+            sys.stdout.buffer.write(orjson.dumps(entry, option=orjson.OPT_APPEND_NEWLINE))
+
+    with_store(work)
+
+
+@app.command()
+def rebuild(tenant: _Tenant) -> None:
+    """Compute the counters from the record again. Requests of the tenant are refused meanwhile."""
+
+    async def work(store: Store, _settings: Settings) -> Proof:
+        await store.directory.tenant(tenant)
+        return await store.books.rebuild(tenant, store.epoch)
+
+    _tell(with_store(work))
+
+
+@app.command()
+def adjust(
+    tenant: _Tenant,
+    amount: Annotated[str, typer.Argument(help="Dollars to charge, or with a minus to refund, for example -0.25.")],
+    reason: Annotated[str, typer.Option(help="Why; it stays in the record.")],
+    by: Annotated[str, typer.Option(help="Who; it stays in the record.")],
+    reference: Annotated[str, typer.Option(help="A reference of your own; the same one is never booked twice.")],
+) -> None:
+    """Book a refund or a charge by hand."""
+    nano = _signed_dollars(amount)
+
+    async def work(store: Store, _settings: Settings) -> bool:
+        await store.directory.tenant(tenant)
+        return await store.books.adjust(tenant, reference, nano, reason=reason, by=by)
+
+    booked = with_store(work)
+    print(f"{tenant}: {amount} {'booked' if booked else f'was booked before under {reference}; nothing changed'}")
+
+
+def _signed_dollars(text: str) -> int:
+    try:
+        nano = Decimal(text.replace("$", "")) * NANO_PER_USD
+    except InvalidOperation:
+        nano = Decimal("NaN")
+    if not nano.is_finite() or nano != nano.to_integral_value():
+        raise typer.BadParameter(f"{text!r} is not an amount in dollars with at most nine decimals")
+    return int(nano)
