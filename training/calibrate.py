@@ -55,7 +55,7 @@ def platt(logits: Floats, target: Floats, weight: Floats) -> tuple[float, float]
 
 
 def token_excess(log_expected: Floats, held: Matrix) -> tuple[Floats, NDArray[np.intp]]:
-    """log(used) - log(expected) of every answer (a,), its model's verbosity taken out; and the question (a,) answered."""
+    """log(used) - log(expected) of every answer (a,), its model's verbosity taken out; and its question (a,)."""
     logs = np.log(np.maximum(held.tokens, 1.0))
     known = np.isfinite(logs)
     filled = np.where(known, logs, 0.0)

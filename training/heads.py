@@ -22,13 +22,13 @@ from numpy.typing import NDArray
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import Ridge
 
-from classifier.head import CLIP, softmax
+from classifier.head import softmax
 from classifier.inputs import Inputs
 from training.data import Matrix
+from training.estimators import NeighbourMeans, PartScaler
 
 Floats = NDArray[np.floating[Any]]
 COMPONENTS = 6  # of the score matrix; beyond, singular vectors are noise
-NEIGHBOURS = 150
 FEW = 2_000  # questions; below, words that occur once may carry the category
 SHRINK = 10.0  # questions' worth of the overall mean in a category's mean
 TREES: dict[str, Any] = {
@@ -54,24 +54,24 @@ class Heads:
         """Fit all learners to (n, m) scores; missing ones are filled by question and model means."""
         self._mean, self._basis, y = _components(train.score)
         x = inputs.compute_many(list(train.prompts))
-        self._standardiser = _Standardiser(x, inputs.sizes[0])
-        z = self._standardiser(x)
-        prompts, categories = list(train.prompts), train.categories.astype(str)
+        embedded = inputs.sizes[0]
+        self._scaler = PartScaler(embedded).fit(x)
+        z = self._scaler.transform(x)
+        self._neighbours = NeighbourMeans(embedded=embedded).fit(x, y)
         self._learners = [
             _Ridge().fit(z, y),
-            _Neighbours(inputs.sizes[0]).fit(x, y),
             _Trees(self._seed).fit(z, y),
-            _Category().fit(z, y, categories),
+            _Category().fit(z, y, train.categories.astype(str)),
         ]
-        self._words = _Words().fit(prompts, y)
+        self._words = _Words().fit(list(train.prompts), y)
         return self
 
     def success(self, prompts: Sequence[str], inputs: Inputs) -> Floats:
         """(n, m) probabilities."""
         x = inputs.compute_many(list(prompts))
-        z = self._standardiser(x)
-        parts = [learner.predict(x if isinstance(learner, _Neighbours) else z) for learner in self._learners]
-        y = np.mean([*parts, self._words.predict(list(prompts))], axis=0)
+        z = self._scaler.transform(x)
+        parts = [learner.predict(z) for learner in self._learners]
+        y = np.mean([*parts, self._neighbours.predict(x), self._words.predict(prompts)], axis=0)
         return np.clip(y @ self._basis + self._mean, 0.01, 0.99)
 
 
@@ -88,16 +88,6 @@ def _components(score: Floats) -> tuple[Floats, Floats, Floats]:
     return mean, rows[:COMPONENTS], filled @ rows[:COMPONENTS].T
 
 
-class _Standardiser:
-    def __init__(self, x: Floats, embedded: int) -> None:
-        self._mean, deviation = x.mean(0), x.std(0)
-        deviation[:embedded] = np.sqrt((deviation[:embedded] ** 2).mean())
-        self._gain = 1.0 / np.maximum(deviation, 1e-3)
-
-    def __call__(self, x: Floats) -> Floats:
-        return np.clip((x - self._mean) * self._gain, -CLIP, CLIP)
-
-
 class _Ridge:
     def fit(self, z: Floats, y: Floats) -> Self:
         self._model = Ridge(alpha=3000.0).fit(z, y)
@@ -105,26 +95,6 @@ class _Ridge:
 
     def predict(self, z: Floats) -> Floats:
         return np.asarray(self._model.predict(z)).reshape(len(z), -1)
-
-
-class _Neighbours:
-    def __init__(self, embedded: int) -> None:
-        self._embedded = embedded
-
-    def fit(self, x: Floats, y: Floats) -> Self:
-        self._vectors, self._y = x[:, : self._embedded], y
-        return self
-
-    def predict(self, x: Floats) -> Floats:
-        k = min(NEIGHBOURS, len(self._y))
-        blocks = [self._block(x[i : i + 1024, : self._embedded], k) for i in range(0, len(x), 1024)]
-        return np.concatenate(blocks)
-
-    def _block(self, vectors: Floats, k: int) -> Floats:
-        similar = vectors @ self._vectors.T
-        nearest = np.argpartition(-similar, k - 1, axis=1)[:, :k]
-        weight = np.exp(10.0 * np.take_along_axis(similar, nearest, 1))
-        return (weight[..., None] * self._y[nearest]).sum(1) / weight.sum(1, keepdims=True)
 
 
 class _Trees:

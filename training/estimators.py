@@ -1,0 +1,134 @@
+"""The parts of training in scikit-learn's form: estimators that can be cloned, searched over and put in pipelines.
+
+    TextInputs         texts -> encoder's vector and hand features
+    PartScaler         standardises them, the embedding as one
+    NeighbourMeans     regression by the most similar rows
+    PlattCalibrator    scores -> probabilities
+
+The numeric ones pass scikit-learn's own `check_estimator`; `TextInputs` takes texts, which those checks do not know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, MultiOutputMixin, OneToOneFeatureMixin, RegressorMixin, TransformerMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from classifier.artefact import load
+from classifier.head import CLIP
+from classifier.inputs import Inputs
+from training.calibrate import platt
+
+Floats = NDArray[np.floating[Any]]
+BLOCK = 1_024  # rows at once: their similarities to 60,000 others are 250 MB
+
+
+class TextInputs(TransformerMixin, BaseEstimator):
+    """Texts -> (n, D) inputs of the classifier.
+
+    Args:
+        inputs: encoder and features; None takes those of the classifier that ships.
+    """
+
+    def __init__(self, inputs: Inputs | None = None) -> None:
+        self.inputs = inputs
+
+    def fit(self, X: Sequence[str], y: object = None) -> Self:  # noqa: ARG002 - scikit-learn's signature
+        """Nothing is learnt; the encoder is loaded."""
+        self.inputs_ = self.inputs or load().inputs
+        return self
+
+    def transform(self, X: Sequence[str]) -> Floats:
+        """(n, D)."""
+        check_is_fitted(self)
+        return self.inputs_.compute_many(list(X))
+
+
+class PartScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+    """Zero mean and unit deviation, clipped at five; the first columns share one deviation.
+
+    An embedding's geometry (which directions vary most) is information that scaling each column would destroy.
+
+    Args:
+        embedded: how many columns, from the first, are an embedding.
+    """
+
+    def __init__(self, embedded: int = 0) -> None:
+        self.embedded = embedded
+
+    def fit(self, X: Any, y: object = None) -> Self:  # noqa: ARG002 - scikit-learn's signature
+        """Learn means and deviations from (n, d)."""
+        x = np.asarray(validate_data(self, X, dtype=[np.float64, np.float32]))
+        deviation = x.std(axis=0)
+        if self.embedded:
+            deviation[: self.embedded] = np.sqrt((deviation[: self.embedded] ** 2).mean())
+        self.mean_ = x.mean(axis=0)
+        self.gain_ = 1.0 / np.maximum(deviation, 1e-3)
+        return self
+
+    def transform(self, X: Any) -> Floats:
+        """(n, d) standardised."""
+        check_is_fitted(self)
+        x = np.asarray(validate_data(self, X, reset=False, dtype=[np.float64, np.float32]))
+        return np.clip((x - self.mean_) * self.gain_, -CLIP, CLIP)
+
+
+class NeighbourMeans(MultiOutputMixin, RegressorMixin, BaseEstimator):
+    """Weighted mean over the rows of highest cosine, each counting exp(sharpness * cosine).
+
+    Args:
+        neighbours: how many.
+        sharpness: of the weights; 0 gives the plain mean.
+        embedded: look at the first columns only, so many; None takes all.
+    """
+
+    def __init__(self, neighbours: int = 150, sharpness: float = 10.0, embedded: int | None = None) -> None:
+        self.neighbours = neighbours
+        self.sharpness = sharpness
+        self.embedded = embedded
+
+    def fit(self, X: Any, y: Any) -> Self:
+        """Keep (n, d) rows and their (n,) or (n, m) targets."""
+        x, y_ = validate_data(self, X, y, multi_output=True, y_numeric=True)
+        self.rows_ = self._unit(np.asarray(x))
+        self.targets_ = np.asarray(y_, float)
+        return self
+
+    def predict(self, X: Any) -> Floats:
+        """(n,) or (n, m), as the targets were."""
+        check_is_fitted(self)
+        x = self._unit(np.asarray(validate_data(self, X, reset=False)))
+        targets = self.targets_.reshape(len(self.targets_), -1)
+        blocks = [self._block(x[i : i + BLOCK], targets) for i in range(0, len(x), BLOCK)]
+        return np.concatenate(blocks).reshape(len(x), *self.targets_.shape[1:])
+
+    def _unit(self, x: Floats) -> Floats:
+        part = x[:, : self.embedded]
+        return part / np.maximum(np.linalg.norm(part, axis=1, keepdims=True), 1e-12)
+
+    def _block(self, x: Floats, targets: Floats) -> Floats:
+        similar = x @ self.rows_.T
+        k = min(self.neighbours, len(targets))
+        nearest = np.argpartition(-similar, k - 1, axis=1)[:, :k]
+        weight = np.exp(self.sharpness * np.take_along_axis(similar, nearest, 1))
+        return (weight[..., None] * targets[nearest]).sum(1) / weight.sum(1, keepdims=True)
+
+
+class PlattCalibrator(BaseEstimator):
+    """Probabilities from logits by slope and offset (Platt 1999); unlike scikit-learn's it takes soft targets."""
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Learn from logits (n,) or (n, 1) and targets (n,) within 0..1."""
+        logits, target = np.asarray(X, float).ravel(), np.asarray(y, float)
+        weight = np.ones_like(target) if sample_weight is None else np.asarray(sample_weight, float)
+        self.slope_, self.offset_ = platt(logits, target, weight)
+        return self
+
+    def predict(self, X: Any) -> Floats:
+        """(n,) probabilities."""
+        check_is_fitted(self)
+        return 0.5 * (1.0 + np.tanh(0.5 * (self.slope_ * np.asarray(X, float).ravel() + self.offset_)))
