@@ -19,16 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 NGRAM = 9
-TEMPLATE_COUNT = (
-    20  # no question was found copied more often than this within one set; templates recur in the hundreds
-)
+TEMPLATE_COUNT = 20  # no question was found copied more often than this within one set; templates recur in the hundreds
 STEM_WORDS = 4  # shorter stems ("Which is true?") say nothing about the question
 
 _OPTION = re.compile(r"^\s*\(?[A-J][.):]\s", re.MULTILINE)
 _NOT_WORD = re.compile(r"[\W_]+")
-_MIX = np.uint64(
-    0x9E3779B97F4A7C15
-)  # 2^64 over the golden ratio: an odd multiplier that spreads consecutive words
+_MIX = np.uint64(0x9E3779B97F4A7C15)  # 2^64 over the golden ratio: an odd multiplier that spreads consecutive words
 
 Hashes = NDArray[np.uint64]
 

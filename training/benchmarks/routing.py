@@ -24,7 +24,7 @@ from training.overlap import overlapping
 
 Mode = Literal["shipped", "transfer", "cv"]
 
-MIN_QUERIES = 20  # with fewer queries no figure means anything
+MIN_QUERIES = 10  # with fewer queries no figure means anything
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
