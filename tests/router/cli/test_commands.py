@@ -1,0 +1,192 @@
+"""The `rung` command: what it prints, and one line instead of a traceback where something is wrong."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from router.cli import build, main
+from router.settings import Settings
+
+COMMANDS = [
+    [],
+    ["serve"],
+    ["init"],
+    ["route"],
+    ["models"],
+    ["models", "list"],
+    ["tenants"],
+    *[["tenants", name] for name in ("create", "list", "show", "set-budget", "disable")],
+    ["keys"],
+    *[["keys", name] for name in ("create", "list", "revoke")],
+]
+PRICED = {
+    "id": "m",
+    "upstream": "openai/x",
+    "tier": "premium",
+    "api_key": "k",
+    "context_window": 8_000,
+    "max_output": 1_000,
+    "prices": {"input": 1, "output": 4},
+}
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(*arguments: str) -> str:
+    done = CliRunner().invoke(build(), list(arguments))
+    assert done.exit_code == 0, (done.output, done.exception)
+    return done.output
+
+
+def refused(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: str) -> str:
+    """What a wrong command says; it ends with 2."""
+    monkeypatch.setattr(sys, "argv", ["rung", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    return capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_every_command_explains_itself(command: list[str]) -> None:
+    assert "Usage:" in run(*command, "--help")
+
+
+def test_the_version_is_told() -> None:
+    assert run("--version").startswith("rung ")
+
+
+def test_init_writes_a_file_that_loads_and_does_not_overwrite_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-of-a-test")
+    assert "rung.yaml written with 3 models" in run("init")
+    written = (folder / "rung.yaml").read_text()
+    assert "sk-of-a-test" not in written
+    loaded = Settings.model_validate(yaml.safe_load(written))
+    assert [model.tier for model in loaded.models] == ["economy", "standard", "premium"]
+    assert all(model.prices is not None for model in loaded.models)
+    assert "ready" in run("models", "list")
+    assert "is there already" in refused(capsys, monkeypatch, "init")
+    run("init", "--force")
+
+
+def test_route_chooses_another_rung_for_a_proof_than_for_a_sum() -> None:
+    def preferred(question: str) -> tuple[str, int]:
+        choice = json.loads(run("route", question, "--json"))["preferred"]
+        return choice["model"], choice["allowance"]
+
+    proof = "Prove that there are infinitely many primes congruent to 3 modulo 4."
+    assert preferred("What is 2+2?") != preferred(proof)
+    told = run("route", proof)
+    for label in ("difficulty", "choice", "served", "why", "not cheaper", "not better"):
+        assert label in told
+
+
+def test_models_list_shows_prices_and_what_waits_for_a_key() -> None:
+    told = run("models", "list")
+    assert "waits: no key for it (set OPENAI_API_KEY)" in told
+    assert "smollm2-135m" in told
+
+
+def test_tenants_and_keys_live_a_whole_life() -> None:
+    assert "no tenants yet" in run("tenants", "list")
+    assert "with $5.00 per total" in run("tenants", "create", "acme", "--budget", "5", "--window", "total")
+    made = run("keys", "create", "acme", "--name", "laptop", "--model", "m", "--days", "1").splitlines()
+    identity = made[-1].split("_")[1]
+    assert made[-1].startswith("rk_")
+    listed = run("keys", "list", "acme")
+    assert identity in listed
+    assert "active" in listed
+    assert made[-1] not in listed
+    run("tenants", "set-budget", "acme", "0.50", "--window", "day", "--key", identity)
+    shown = run("tenants", "show", "acme")
+    assert "keys: 1" in shown
+    run("keys", "revoke", identity)
+    assert "revoked" in run("keys", "list", "acme")
+    run("tenants", "disable", "acme")
+    assert "disabled" in run("tenants", "list")
+    run("tenants", "disable", "acme", "--enable")
+    assert "active" in run("tenants", "list")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["tenants", "create", "UPPER CASE"], "tenant"),
+        (["tenants", "create", "a", "--budget", "much"], "not an amount"),
+        (["tenants", "create", "a", "--budget=-1"], "from 0 upwards"),
+        (["tenants", "create", "a", "--window", "year"], "day, month or total"),
+        (["tenants", "show", "nobody"], "nobody"),
+        (["tenants", "set-budget", "nobody", "1"], "nobody"),
+        (["keys", "create", "nobody"], "nobody"),
+        (["keys", "revoke", "nothing"], "nothing"),
+        (["keys", "list", "nobody"], "nobody"),
+        (["route"], "Missing argument"),
+        (["route", "x", "--quality", "2"], "quality"),
+        (["fly"], "fly"),
+        (["serve", "--config", "missing.yaml"], "no such file"),
+        (["serve", "--workers", "0"], "workers"),
+        (["init", "no/such/folder.yaml"], "no/such"),
+    ],
+    ids=" ".join,
+)
+def test_what_cannot_be_done_is_said_in_a_line_without_a_traceback(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    words: str,
+) -> None:
+    told = refused(capsys, monkeypatch, *arguments)
+    assert words in told
+    assert "Traceback" not in told
+
+
+def test_a_wrong_file_stops_every_command_that_reads_it(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "rung.yaml").write_text("servr: {}")
+    for command in (["models", "list"], ["route", "x"], ["serve"]):
+        assert "servr: is not a setting" in refused(capsys, monkeypatch, *command)
+
+
+def test_a_model_without_a_price_is_named(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unpriced = {name: value for name, value in PRICED.items() if name != "prices"}
+    (folder / "rung.yaml").write_text(
+        yaml.safe_dump({"models": [{**unpriced, "id": "dear", "upstream": "openai/nobody-knows"}]})
+    )
+    told = refused(capsys, monkeypatch, "models", "list")
+    assert "dear" in told or "nobody-knows" in told
+    assert "price" in told
+
+
+def test_importing_the_application_imports_neither_torch_nor_litellm() -> None:
+    code = (
+        "import sys; sys.modules['torch'] = None; import router.app, router.cli;"
+        "print([name for name in ('litellm', 'sentence_transformers', 'pandas', 'sklearn') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_command_itself_ends_with_2_and_one_line(folder: Path) -> None:
+    (folder / "rung.yaml").write_text("quality: 7")
+    done = subprocess.run(
+        [Path(sys.executable).parent / "rung", "models", "list"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("rung: rung.yaml: 1 thing(s) to mend")
+    assert "Traceback" not in done.stderr
