@@ -24,6 +24,7 @@ from classifier.inputs import Inputs
 from training.calibrate import platt
 
 Floats = NDArray[np.floating[Any]]
+_validate: Any = validate_data  # its own annotations take the defaults for types
 BLOCK = 1_024  # rows at once: their similarities to 60,000 others are 250 MB
 
 
@@ -60,9 +61,9 @@ class PartScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     def __init__(self, embedded: int = 0) -> None:
         self.embedded = embedded
 
-    def fit(self, X: Any, y: object = None) -> Self:  # noqa: ARG002 - scikit-learn's signature
+    def fit(self, X: NDArray[Any], y: object = None) -> Self:  # noqa: ARG002 - scikit-learn's signature
         """Learn means and deviations from (n, d)."""
-        x = np.asarray(validate_data(self, X, dtype=[np.float64, np.float32]))
+        x = np.asarray(_validate(self, X, dtype=[np.float64, np.float32]))
         deviation = x.std(axis=0)
         if self.embedded:
             deviation[: self.embedded] = np.sqrt((deviation[: self.embedded] ** 2).mean())
@@ -70,10 +71,10 @@ class PartScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self.gain_ = 1.0 / np.maximum(deviation, 1e-3)
         return self
 
-    def transform(self, X: Any) -> Floats:
+    def transform(self, X: NDArray[Any]) -> Floats:
         """(n, d) standardised."""
         check_is_fitted(self)
-        x = np.asarray(validate_data(self, X, reset=False, dtype=[np.float64, np.float32]))
+        x = np.asarray(_validate(self, X, reset=False, dtype=[np.float64, np.float32]))
         return np.clip((x - self.mean_) * self.gain_, -CLIP, CLIP)
 
 
@@ -91,17 +92,17 @@ class NeighbourMeans(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self.sharpness = sharpness
         self.embedded = embedded
 
-    def fit(self, X: Any, y: Any) -> Self:
+    def fit(self, X: NDArray[Any], y: NDArray[Any]) -> Self:
         """Keep (n, d) rows and their (n,) or (n, m) targets."""
-        x, y_ = validate_data(self, X, y, multi_output=True, y_numeric=True)
+        x, y_ = _validate(self, X, y, multi_output=True, y_numeric=True)
         self.rows_ = self._unit(np.asarray(x))
         self.targets_ = np.asarray(y_, float)
         return self
 
-    def predict(self, X: Any) -> Floats:
+    def predict(self, X: NDArray[Any]) -> Floats:
         """(n,) or (n, m), as the targets were."""
         check_is_fitted(self)
-        x = self._unit(np.asarray(validate_data(self, X, reset=False)))
+        x = self._unit(np.asarray(_validate(self, X, reset=False)))
         targets = self.targets_.reshape(len(self.targets_), -1)
         blocks = [self._block(x[i : i + BLOCK], targets) for i in range(0, len(x), BLOCK)]
         return np.concatenate(blocks).reshape(len(x), *self.targets_.shape[1:])
@@ -121,14 +122,14 @@ class NeighbourMeans(MultiOutputMixin, RegressorMixin, BaseEstimator):
 class PlattCalibrator(BaseEstimator):
     """Probabilities from logits by slope and offset (Platt 1999); unlike scikit-learn's it takes soft targets."""
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+    def fit(self, X: NDArray[Any], y: NDArray[Any], sample_weight: NDArray[Any] | None = None) -> Self:
         """Learn from logits (n,) or (n, 1) and targets (n,) within 0..1."""
         logits, target = np.asarray(X, float).ravel(), np.asarray(y, float)
         weight = np.ones_like(target) if sample_weight is None else np.asarray(sample_weight, float)
         self.slope_, self.offset_ = platt(logits, target, weight)
         return self
 
-    def predict(self, X: Any) -> Floats:
+    def predict(self, X: NDArray[Any]) -> Floats:
         """(n,) probabilities."""
         check_is_fitted(self)
         return 0.5 * (1.0 + np.tanh(0.5 * (self.slope_ * np.asarray(X, float).ravel() + self.offset_)))

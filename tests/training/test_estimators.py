@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from sklearn.base import BaseEstimator
@@ -12,7 +14,7 @@ from training.estimators import NeighbourMeans, PartScaler, PlattCalibrator, Tex
 
 
 @parametrize_with_checks([PartScaler(), NeighbourMeans(neighbours=3)])
-def test_scikit_learns_own_checks_pass(estimator: BaseEstimator, check) -> None:
+def test_scikit_learns_own_checks_pass(estimator: BaseEstimator, check: Callable[[BaseEstimator], None]) -> None:
     check(estimator)
 
 
@@ -28,7 +30,8 @@ def test_texts_pass_through_a_pipeline_to_neighbours() -> None:
     truth = np.array([1.0, 1.0, 0.0, 0.0] * 5)
     model = make_pipeline(TextInputs(), NeighbourMeans(neighbours=5, embedded=256)).fit(texts, truth)
     sums, novels = model.predict(["the sum of numbers", "the author of a play"])
-    assert sums > 0.6 > 0.4 > novels
+    assert sums > 0.6
+    assert novels < 0.4
 
 
 def test_platt_finds_the_slope_and_offset_that_made_the_data() -> None:
