@@ -73,7 +73,9 @@ class Books:
         self._loop = loop
         url = f"unix://{embedded.socket_path(gateway.settings.store.data_dir)}"
         pepper = read_pepper(gateway.settings)
-        self.store: Store = loop.run(Store.connect(url, pepper=pepper, upkeep=False, reply_timeout_s=10))
+        self.store: Store = loop.run(
+            Store.connect(url, pepper=pepper, upkeep=False, reply_timeout_s=10, connect_timeout_s=10)
+        )
 
     def run(self, work: Any) -> Any:
         return self._loop.run(work)
