@@ -12,6 +12,7 @@ ties.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -136,6 +137,14 @@ def ece(probability: Floats, label: Floats, weights: Floats, bins: int = ECE_BIN
     one_hot = np.eye(bins)[member]
     difference = (weights * (probability - label)) @ one_hot
     return np.abs(difference).sum(axis=1) / weights.sum(axis=1)
+
+
+def mean_known(figures: Sequence[Floats]) -> Floats:
+    """(b,) mean of several (b,) figures over those that exist, NaN where none does."""
+    parts = np.array(figures)
+    known = np.isfinite(parts)
+    total, count = np.where(known, parts, 0.0).sum(axis=0), known.sum(axis=0)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
 def _cumulative(parts: Floats) -> Floats:

@@ -216,10 +216,10 @@ def success_figures(success: Floats | None, fallback: Floats, truth: Floats, wei
     models = range(truth.shape[1])
     if success is None:
         ranked = metrics.ranking(fallback)
-        return {"auroc": np.mean([metrics.auroc(ranked, truth[:, m], weights) for m in models], axis=0)}
+        return {"auroc": metrics.mean_known([metrics.auroc(ranked, truth[:, m], weights) for m in models])}
     columns = [(success[:, m], truth[:, m]) for m in models]
     return {
-        "auroc": np.mean([metrics.auroc(metrics.ranking(p), y, weights) for p, y in columns], axis=0),
+        "auroc": metrics.mean_known([metrics.auroc(metrics.ranking(p), y, weights) for p, y in columns]),
         "brier": np.mean([metrics.brier(p, y, weights) for p, y in columns], axis=0),
         "ece": np.mean([metrics.ece(p, y, weights) for p, y in columns], axis=0),
     }

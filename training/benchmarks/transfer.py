@@ -82,7 +82,7 @@ def auroc(router: Router, setting: routing.Setting, *, resamples: int, seed: int
 
     def compute(weights: Floats) -> Figures:
         parts = [metrics.auroc(ranked, label, weights[:, rows]) for ranked, label, rows in columns]
-        return {"auroc": np.nanmean(parts, axis=0)}
+        return {"auroc": metrics.mean_known(parts)}
 
     return bootstrap(compute, matrix.questions, count=resamples, seed=seed)["auroc"]
 

@@ -142,3 +142,13 @@ def test_calibration_error_never_exceeds_the_mean_distance_and_is_at_least_that_
     share = weights[0] / weights.sum()
     error = metrics.ece(score, label, weights)[0]
     assert abs(share @ (score - label)) - 1e-9 <= error <= share @ np.abs(score - label) + 1e-9
+
+
+def test_a_figure_that_does_not_exist_takes_no_part_in_a_mean():
+    found = metrics.mean_known([np.array([0.5, np.nan, np.nan]), np.array([0.7, 0.3, np.nan])])
+    np.testing.assert_allclose(found, [0.6, 0.3, np.nan])
+
+
+def test_a_model_that_never_fails_leaves_the_auroc_to_the_other():
+    ranked, label = metrics.ranking(np.array([0.9, 0.1])), np.array([1.0, 1.0])
+    assert np.isnan(metrics.auroc(ranked, label, np.ones((1, 2)))[0])
