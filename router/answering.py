@@ -66,10 +66,21 @@ class Answering:
             answer = completion_with(answer, {"decision_id": turn.id, "cache": "hit"})
         return Reply(body=answer, headers=headers)
 
+    async def refusing(self, turn: Turn) -> frozenset[str]:
+        """The models that would refuse one of the request's parameters."""
+        return await self._dispatcher.refusing(turn.config.ladder.targets, turn.request)
+
     def give_back(self, turn: Turn) -> None:
         """Free the places that the limits gave to a request which makes no call."""
-        if turn.rules:
-            self._settler.note(turn.principal.tenant.id, None, _places_back(turn))
+        if turn.rules or turn.leads:
+            self._settler.note(turn.principal.tenant.id, None, _places_back(turn), _landing(turn, None))
+
+    def land(self, turn: Turn) -> None:
+        """Let the requests that wait for this one's answer go on by themselves."""
+        if turn.leads:
+            self._settler.note(
+                turn.principal.tenant.id, None, Places(request_id=turn.id, rules=()), _landing(turn, None)
+            )
 
     def release(self, reserving: Awaitable[Hold]) -> None:
         """Release a hold that is being made for a request whose client has gone: no call was made."""
@@ -165,15 +176,11 @@ class Answering:
 
     def _ending(self, turn: Turn, trail: Trail, charge: Bill, finish: str | None, answer: bytes | None) -> Ending:
         self._count(turn, trail.attempt, charge)
-        key, kept = turn.answer_key, None
-        if key is not None and answer is not None:
-            ttl_s = turn.config.settings.cache.ttl_s
-            kept = Answer(key=key, content=_pack(trail.attempt.model, answer), ttl_s=ttl_s)
         return Ending(
             cost_nano=charge.cost_nano,
             estimated=charge.estimated,
             receipt=_receipt(turn, answered(turn, trail, charge, finish)),
-            answer=kept,
+            answer=_landing(turn, None if answer is None else _pack(trail.attempt.model, answer)),
             places=self._places(turn, charge.usage),
         )
 
@@ -194,6 +201,7 @@ class Answering:
             cost_nano=cost,
             estimated=maybe_billed,
             receipt=_receipt(turn, failed(turn, first, error, cost)),
+            answer=_landing(turn, None),
             places=Places(request_id=turn.id, rules=turn.rules),
         )
         self._settler.end_soon(hold, ending)
@@ -240,6 +248,18 @@ class Answering:
                 self._metrics.tokens.labels(attempt.tier, kind).inc(tokens)
         if usage.reasoning:
             self._metrics.tokens.labels(attempt.tier, "reasoning").inc(usage.reasoning)
+
+
+def _landing(turn: Turn, content: bytes | None) -> Answer | None:
+    """What the cache is told at the end: the answer, if it may be kept, and that nobody need wait any longer."""
+    if turn.answer_key is None or (content is None and not turn.leads):
+        return None
+    return Answer(
+        key=turn.answer_key,
+        content=content,
+        ttl_s=turn.config.settings.cache.ttl_s,
+        leader=turn.id if turn.leads else None,
+    )
 
 
 def _pack(model: str, answer: bytes) -> bytes:

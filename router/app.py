@@ -136,7 +136,11 @@ async def _open(settings: Settings, resources: Resources, metrics: Metrics, stac
     live = Live(configure(settings, os.environ, resources.local_model), local=resources.local_model)
     patience_s = settings.store.timeout_ms / 1000
     store = await Store.connect(
-        resources.store_url, pepper=pepper, reply_timeout_s=patience_s, connect_timeout_s=patience_s
+        resources.store_url,
+        pepper=pepper,
+        memory=settings.store.data_dir / "store" / "epoch",
+        reply_timeout_s=patience_s,
+        connect_timeout_s=patience_s,
     )
     stack.push_async_callback(store.close)
     await declare_tenants(store, settings, demo_key=resources.demo_key)

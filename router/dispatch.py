@@ -75,6 +75,10 @@ class Dispatcher:
         self._upstream = upstream
         self._on_failure = on_failure
 
+    async def refusing(self, targets: Mapping[str, UpstreamModel], body: Mapping[str, Any]) -> frozenset[str]:
+        """The models, by id, that do not take one of the request's parameters."""
+        return frozenset([name for name, target in targets.items() if await self._upstream.unsupported(target, body)])
+
     async def complete(
         self,
         plan: tuple[Attempt, ...],

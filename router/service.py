@@ -26,6 +26,7 @@ from router.ladder import Ladder
 from router.live import Live
 from router.pacing import paced
 from router.store import Hold, Opening, Principal, State, Store, answer_key, rules
+from router.store.flights import Role
 from router.streaming import EventStream
 from router.telemetry import Metrics
 from router.tenant_policy import StrongShares, rules_of
@@ -41,6 +42,13 @@ from router.wire.reading import (
     wishes_of,
 )
 
+# What every model takes, or what is not sent to one.
+_TAKEN_BY_ALL = frozenset(
+    {
+        *("model", "messages", "stream", "stream_options", "max_tokens", "max_completion_tokens", "rung", "user"),
+        *("metadata", "reasoning", "reasoning_effort", "thinking", "safety_identifier", "store"),
+    }
+)
 # Answers are shared inside a tenant, and never beyond.
 _CACHE_SCOPE = "tenant"
 
@@ -76,11 +84,16 @@ class Service:
         """
         turn = self._read(principal, body, headers, request_id)
         opening = await self._open(turn)
+        turn.leads = opening.role is Role.LEAD
+        if opening.verdict.refused is not None:
+            self._answering.land(turn)
         opening.verdict.require()
         turn.limits = opening.verdict.headers()
-        if opening.answer is not None:
-            return self._answering.from_cache(turn, opening.answer)
         try:
+            answer = opening.answer if opening.role is not Role.FOLLOW else await self._follow(turn)
+            if answer is not None:
+                return self._answering.from_cache(turn, answer)
+            await self._deny_the_unable(turn)
             decision = await self._decide(turn, self._purse(turn, opening))
             self._count_strong(turn, decision)
             hold = await self._reserve(turn, decision)
@@ -90,6 +103,21 @@ class Service:
         if turn.wants_stream:
             return await self._answering.stream(turn, decision, hold)
         return await self._answering.complete(turn, decision, hold)
+
+    async def _follow(self, turn: Turn) -> bytes | None:
+        """The answer of an identical request that is under way, or None where this one has to call after all."""
+        key = turn.answer_key
+        assert key is not None  # noqa: S101 - only a request with a key follows another
+        look = await self._store.flights.follow(turn.principal.tenant.id, key, turn.id)
+        turn.leads = look.role is Role.LEAD
+        return look.answer
+
+    async def _deny_the_unable(self, turn: Turn) -> None:
+        """Leave out the models that would refuse one of the request's parameters; a named model speaks for itself."""
+        if turn.demand.model is None and not turn.request.keys() <= _TAKEN_BY_ALL:
+            unable = await self._answering.refusing(turn)
+            if unable and not unable >= turn.config.ladder.targets.keys() - turn.wishes.deny:
+                turn.wishes = replace(turn.wishes, deny=turn.wishes.deny | unable)
 
     async def _open(self, turn: Turn) -> Opening:
         principal = turn.principal
@@ -102,6 +130,7 @@ class Service:
                 scopes=(principal.scope,),
                 cache_key=_readable_key(turn),
                 lease_s=turn.config.settings.server.request_timeout_s,
+                single_flight=turn.config.settings.cache.single_flight,
             )
         except asyncio.CancelledError:  # the store takes the places all the same, and answers nobody
             self._answering.give_back(turn)

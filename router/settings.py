@@ -77,6 +77,8 @@ class CacheSettings(_Section):
     enabled: bool = True
     ttl_s: Annotated[int, Field(ge=1)] = 3600
     max_answer_bytes: Annotated[int, Field(ge=0)] = 256 * 1024
+    # Identical requests at the same moment wait for one call instead of making each its own.
+    single_flight: bool = True
     # OpenAI's default temperature is 1: above it, the caller asks for variety.
     max_temperature: Annotated[float, Field(ge=0, le=2)] = 1.0
 

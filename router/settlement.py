@@ -1,7 +1,7 @@
 """The end of every hold: renewed while its call runs, settled once, in tasks that no client's cancellation reaches.
 
-A settlement that the store cannot take is kept and tried again until it can, or until the process ends; the store's
-reaper then ends the hold by what was last seen of it.
+A settlement that the store cannot take waits in the store's outbox until it can, or until the process ends; the
+store's reaper then ends the hold by what was last seen of it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ log = logging.getLogger("rung.settlement")
 
 RENEW_EVERY_S = LEASE_S / 3  # two renewals may fail before a lease runs out
 DRAIN_POLL_S = 0.02  # settlements take milliseconds; the process ends as soon as the last one is booked
-RETRY_S = 0.5  # an outage is over within a second or takes minutes; either way this costs nothing
 # A reply waits so long for its own settlement: long enough for any healthy store, short enough to go unnoticed.
 PATIENCE_S = 0.25
 
@@ -73,9 +72,9 @@ class Settler:
         self._open.pop(hold.id, None)
         return self._spawn(self._settle(hold, ending))
 
-    def note(self, tenant: str, receipt: Receipt | None, places: Places) -> None:
-        """Record a request that made no call, and free its places in the limits, in a task of its own."""
-        self._spawn(self._note(tenant, receipt, places))
+    def note(self, tenant: str, receipt: Receipt | None, places: Places, answer: Answer | None = None) -> None:
+        """Record a request that made no call, free its places and land its flight, in a task of its own."""
+        self._spawn(self._note(tenant, receipt, places, answer))
 
     def release(self, reserving: Awaitable[Hold]) -> None:
         """Release a hold that is still being made, in a task of its own: nothing will be bought with it."""
@@ -95,9 +94,9 @@ class Settler:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def _note(self, tenant: str, receipt: Receipt | None, places: Places) -> None:
+    async def _note(self, tenant: str, receipt: Receipt | None, places: Places, answer: Answer | None) -> None:
         with contextlib.suppress(StoreUnavailable):  # no money is in it, and the places' lease frees them
-            await self._store.closing(tenant, receipt=receipt, places=places)
+            await self._store.closing(tenant, receipt=receipt, places=places, answer=answer)
 
     async def _release(self, reserving: Awaitable[Hold]) -> None:
         try:
@@ -108,22 +107,16 @@ class Settler:
 
     async def _settle(self, hold: Hold, ending: Ending) -> None:
         settlement = Settlement(hold=hold, cost_nano=ending.cost_nano, estimated=ending.estimated)
-        while True:
-            try:
-                await self._store.closing(
-                    hold.tenant,
-                    settlement=settlement,
-                    answer=ending.answer,
-                    receipt=ending.receipt,
-                    places=ending.places,
-                )
-            except StoreUnavailable:
-                await asyncio.sleep(RETRY_S)
-            except Exception:
-                log.exception("the settlement of %s failed; the store's reaper will end its hold", hold.id)
-                return
-            else:
-                return
+        try:
+            await self._store.closing(
+                hold.tenant,
+                settlement=settlement,
+                answer=ending.answer,
+                receipt=ending.receipt,
+                places=ending.places,
+            )
+        except Exception:
+            log.exception("the settlement of %s failed; the store's reaper will end its hold", hold.id)
 
     async def keep_alive(self) -> None:
         """Renew the open holds for as long as this runs."""

@@ -29,6 +29,7 @@ class Turn:
         principal: who asks. request: the checked body. extensions, demand, wishes: what was read of it.
         started: `time.perf_counter()` at the request's arrival.
         answer_key: the key of its exact answer in the cache, or None where it may not be cached.
+        leads: whether identical requests wait for this one's answer.
         cache: `hit`, `miss` or `bypass`.
         decision, forecast: None until decided, and on a cache hit.
         overhead_s: Rung's own time before the upstream call.
@@ -46,6 +47,7 @@ class Turn:
     started: float = field(default_factory=time.perf_counter)
     id: str = field(default_factory=new_decision_id)
     answer_key: str | None = None
+    leads: bool = False
     cache: str = "bypass"
     forecast: Forecast | None = None
     decision: Decision | None = None

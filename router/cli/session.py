@@ -15,6 +15,9 @@ from router.tenants import declare_tenants
 
 T = TypeVar("T")
 
+# A command has more time than a request: the store may be busy with the gateway's.
+PATIENCE_S = 5.0
+
 
 def with_store(work: Callable[[Store, Settings], Awaitable[T]]) -> T:
     """Run `work` with an open store that knows the configured tenants.
@@ -50,7 +53,9 @@ def _tell_of_a_new_store(settings: Settings) -> None:
 
 
 async def _with_url(url: str, settings: Settings, work: Callable[[Store, Settings], Awaitable[T]]) -> T:
-    store = await Store.connect(url, pepper=read_pepper(settings))
+    store = await Store.connect(
+        url, pepper=read_pepper(settings), upkeep=False, reply_timeout_s=PATIENCE_S, connect_timeout_s=PATIENCE_S
+    )
     try:
         await declare_tenants(store, settings, demo_key=None)
         return await work(store, settings)
