@@ -50,10 +50,10 @@ def receipt(decision: Decision) -> dict[str, Any]:
 
 
 def menu(decision: Decision) -> dict[str, Any]:
-    """The ladder as a priced menu for a dry run, with the rung that would be taken and the one preferred."""
+    """The ladder as a priced menu for a dry run: the choice over all of it, and who could serve that now."""
     return {
-        "choice": _rung(decision.chosen),
-        "preferred": _rung(decision.preferred),
+        "choice": _rung(decision.preferred),
+        "served_by": _rung(decision.chosen),
         "served": served_sentence(decision),
         "why": decision.why,
         "why_not_cheaper": decision.why_not_cheaper,

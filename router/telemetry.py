@@ -29,7 +29,7 @@ class Metrics:
         )
         self.duration = Histogram(
             "rung_request_duration_seconds",
-            "Time from the first byte of the request to the last byte of the reply.",
+            "Time from the request's arrival to its reply, for a stream to the reply's first frames.",
             ["surface"],
             buckets=_SECONDS,
             registry=self.registry,

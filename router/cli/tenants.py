@@ -13,6 +13,7 @@ from policies.types import NANO_PER_USD
 from router.cli.session import with_store
 from router.settings import TENANT_ID, Settings
 from router.store import Standing, Store, Tenant, Window
+from router.store.ledger_types import LARGEST_NANO
 
 app = typer.Typer(
     help="Tenants: who pays, and how much they may spend. Changes reach running gateways within a second.",
@@ -66,7 +67,8 @@ def show(tenant: _Id) -> None:
 
     async def work(store: Store, _settings: Settings) -> tuple[Tenant, Standing, int]:
         found = await store.directory.tenant(tenant)
-        return found, await store.ledger.standing(tenant), len(await store.directory.keys(tenant))
+        keys = await store.directory.keys(tenant)
+        return found, await store.ledger.standing(tenant, [f"key:{key.id}" for key in keys]), len(keys)
 
     found, standing, keys = with_store(work)
     print(f"{found.id}{f' ({found.name})' if found.name else ''}: {'disabled' if found.disabled else 'active'}")
@@ -123,8 +125,9 @@ def dollars(text: str) -> int:
     except InvalidOperation:
         raise typer.BadParameter(f"{text!r} is not an amount in dollars; write for example 100 or 0.50") from None
     nano = amount * NANO_PER_USD if amount.is_finite() else Decimal(-1)
-    if nano < 0 or nano != nano.to_integral_value():
-        raise typer.BadParameter(f"{text!r}: from 0 upwards, with at most nine decimals")
+    if not 0 <= nano <= LARGEST_NANO or nano != nano.to_integral_value():
+        most = LARGEST_NANO // NANO_PER_USD
+        raise typer.BadParameter(f"{text!r}: must lie in 0..{most:,} dollars, with at most nine decimals")
     return int(nano)
 
 

@@ -81,8 +81,8 @@ def test_the_ends_of_the_ladder_say_that_there_is_nothing_beyond():
 
 def test_the_menu_quotes_every_rung_before_a_token_is_spent():
     quoted = menu(decide(**ask(catalog=WAITING)))
-    assert quoted["choice"]["tier"] == "economy"
-    assert quoted["preferred"] == {
+    assert quoted["served_by"]["tier"] == "economy"
+    assert quoted["choice"] == {
         "model": "gpt-5-mini",
         "tier": "standard",
         "allowance": 16_384,

@@ -84,7 +84,7 @@ def test_init_writes_a_file_that_loads_and_does_not_overwrite_it(
 
 def test_route_chooses_another_rung_for_a_proof_than_for_a_sum() -> None:
     def preferred(question: str) -> tuple[str, int]:
-        choice = json.loads(run("route", question, "--json"))["preferred"]
+        choice = json.loads(run("route", question, "--json"))["choice"]
         return choice["model"], choice["allowance"]
 
     proof = "Prove that there are infinitely many primes congruent to 3 modulo 4."
@@ -126,7 +126,7 @@ def test_tenants_and_keys_live_a_whole_life() -> None:
     [
         (["tenants", "create", "UPPER CASE"], "tenant"),
         (["tenants", "create", "a", "--budget", "much"], "not an amount"),
-        (["tenants", "create", "a", "--budget=-1"], "from 0 upwards"),
+        (["tenants", "create", "a", "--budget=-1"], "must lie in 0.."),
         (["tenants", "create", "a", "--window", "year"], "day, month or total"),
         (["tenants", "show", "nobody"], "nobody"),
         (["tenants", "set-budget", "nobody", "1"], "nobody"),
