@@ -11,8 +11,8 @@ Equal data, code and seed give the same artefact on one machine.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable
+from dataclasses import asdict, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
@@ -27,10 +27,9 @@ from classifier.inputs import Inputs
 from classifier.model import DifficultyModel, Layout
 from training.calibrate import calibrated
 from training.data import DataError, Matrix, folds, read_results, to_matrix
-from training.levels import RECIPE, fit_levels, one_hot, stacked, targets_of
-from training.network import Progress, Targets
-from training.noise import noisy_copies
-from training.own_prompts import Own, rated, taught_trivial
+from training.lessons import Lesson, with_noise, with_own
+from training.levels import RECIPE, fit_levels
+from training.network import Progress
 from training.report import measure
 from training.tasks import KINDS, LEVELS
 
@@ -44,9 +43,6 @@ FILES: Final = {
 }
 BROKEN: Final = {"ulab_llmrouter": "chatqa"}  # score 0 on MMLU and GPQA: a parser's failure, says the data's README
 CHEAP: Final = 0.45  # ability of the small models of 2024, on which difficulty is defined
-TRIVIAL_WEIGHT: Final = 2.0  # some 300 prompts against 30,000: a rare but certain lesson
-RATED_WEIGHT: Final = 3.0  # there are a hundred times more results than rated prompts
-NOISY_SHARE: Final = 0.3
 GOLDEN: Final = (
     "",
     "Hi",
@@ -58,31 +54,6 @@ GOLDEN: Final = (
     "你好，请介绍一下量子力学。",  # noqa: RUF001 - Chinese has its own comma
     "def f(x):\n    return [y for y in x if y % 2]\n\nWhat does f([1, 2, 3]) return?",
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lesson:
-    """Everything that one fit learns from.
-
-    Attributes:
-        texts, sources: (n,) and where each comes from.
-        roots: (n,) the row of which each is a noisy copy, or its own.
-        targets: what the network shall say of them.
-    """
-
-    texts: NDArray[Any]
-    sources: NDArray[Any]
-    roots: NDArray[np.intp]
-    targets: Targets
-
-    def take(self, rows: NDArray[np.intp]) -> Lesson:
-        """These rows only."""
-        return Lesson(
-            texts=self.texts[rows],
-            sources=self.sources[rows],
-            roots=self.roots[rows],
-            targets=self.targets.take(rows),
-        )
 
 
 def build(
@@ -115,7 +86,7 @@ def build(
     say("reading results")
     matrix = read_all(data)
     inputs = make_inputs(encoder, encoder_files)
-    lesson = _with_noise(_with_own(matrix, seed), seed)
+    lesson = with_noise(with_own(matrix, seed), seed)
     say(f"reading {len(lesson.texts)} texts")
     x = inputs.compute_many(lesson.texts.tolist())
     held = np.flatnonzero(folds(matrix.questions, 10, seed=seed) == 0)
@@ -175,51 +146,8 @@ def described(data: Path, matrix: Matrix) -> list[dict[str, Any]]:
     ] + [own]
 
 
-def _with_own(matrix: Matrix, seed: int) -> Lesson:
-    small, rates = taught_trivial(seed), rated()
-    texts = np.concatenate((matrix.prompts, _texts(small.prompts), _texts(rates.prompts)))
-    own = (_own_targets(small, TRIVIAL_WEIGHT), _own_targets(rates, RATED_WEIGHT))
-    return Lesson(
-        texts=texts,
-        sources=np.concatenate((matrix.sources, np.repeat("own", len(texts) - len(matrix)))),
-        roots=np.arange(len(texts)),
-        targets=stacked((targets_of(matrix), *own)),
-    )
-
-
-def _own_targets(own: Own, weight: float) -> Targets:
-    count = len(own.prompts)
-    return Targets(
-        levels=own.levels,
-        level_weights=np.full((count, len(LEVELS)), weight),
-        kinds=one_hot(own.kinds, len(KINDS)),
-        kind_weights=np.full(count, weight),
-        tokens=own.tokens,
-        token_weights=np.full(count, weight),
-        heads=np.zeros((count, 0)),
-        head_weights=np.zeros((count, 0)),
-    )
-
-
-def _with_noise(lesson: Lesson, seed: int) -> Lesson:
-    """The lesson followed by noisy copies of a share of it, with the targets of their originals."""
-    random = np.random.default_rng(seed)
-    rows = np.flatnonzero(random.random(len(lesson.texts)) < NOISY_SHARE)
-    copies = noisy_copies(lesson.texts[rows].tolist(), random)
-    return Lesson(
-        texts=np.concatenate((lesson.texts, _texts(copies))),
-        sources=np.concatenate((lesson.sources, lesson.sources[rows])),
-        roots=np.concatenate((lesson.roots, rows)),
-        targets=stacked((lesson.targets, lesson.targets.take(rows))),
-    )
-
-
 def _fit(x: NDArray[Any], lesson: Lesson, inputs: Inputs, seed: int, progress: Progress | None) -> Network:
     return fit_levels(x, lesson.sources, lesson.targets, inputs, seed=seed, progress=progress)
-
-
-def _texts(texts: Sequence[str]) -> NDArray[Any]:
-    return np.array([*texts, None], dtype=object)[:-1]  # a list of equal strings must not become a fixed-width array
 
 
 def _next_version(out: Path) -> int:

@@ -24,7 +24,8 @@ from classifier.inputs import Inputs
 from classifier.model import DifficultyModel
 from training.data import Matrix
 from training.heads import Heads
-from training.levels import ease, fit_levels, targets_of
+from training.lessons import with_own
+from training.levels import ease, fit_levels
 from training.placement import placed_gain, placed_success
 
 Floats = NDArray[np.floating[Any]]
@@ -85,8 +86,9 @@ class RoutingModel:
 
     def _ease(self, prompts: Sequence[str]) -> Floats:
         if self._levels is None:
-            x = self.inputs.compute_many(list(self._train.prompts))
-            self._levels = fit_levels(x, self._train.sources, targets_of(self._train), self.inputs, seed=self.seed)
+            lesson = with_own(self._train, self.seed)
+            x = self.inputs.compute_many(lesson.texts.tolist())
+            self._levels = fit_levels(x, lesson.sources, lesson.targets, self.inputs, seed=self.seed)
         return ease(self._levels, self.inputs.compute_many(list(prompts)))
 
     def _own(self, models: tuple[str, ...]) -> Heads:

@@ -32,9 +32,7 @@ def test_success_never_falls_with_ability() -> None:
     assert list(success) == sorted(success)
 
 
-@pytest.mark.parametrize(
-    "part", ["heads.safetensors", "encoder.safetensors", "vocabulary.txt", "golden.json"]
-)
+@pytest.mark.parametrize("part", ["heads.safetensors", "encoder.safetensors", "vocabulary.txt", "golden.json"])
 def test_a_flipped_byte_in_any_file_is_refused(copy: Path, part: str) -> None:
     content = bytearray((copy / part).read_bytes())
     content[len(content) // 2] ^= 1
