@@ -27,9 +27,10 @@ UNKNOWN = 0.6  # the middle of the models in use in 2025, for a model of which n
 
 @cache
 def published() -> dict[str, float]:
-    """Ability per plain model name, from the table."""
+    """Ability per model name, exact and plain (the first row of a plain name counts), from the table."""
     with TABLE.open(encoding="utf-8", newline="") as file:
-        return {plain_name(row["model"]): float(row["mmlu_pro"]) for row in csv.DictReader(file)}
+        rows = [(row["model"], float(row["mmlu_pro"])) for row in csv.DictReader(file)]
+    return {plain_name(name): able for name, able in reversed(rows)} | dict(rows)
 
 
 def abilities(
@@ -43,7 +44,7 @@ def abilities(
         known: abilities measured elsewhere, by plain name; they go before the table.
     """
     table = {**published(), **(known or {})}
-    found = np.array([table.get(plain_name(model), np.nan) for model in models])
+    found = np.array([table.get(model, table.get(plain_name(model), np.nan)) for model in models])
     return place(np.asarray(means, float), found)
 
 
