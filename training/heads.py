@@ -27,12 +27,14 @@ from sklearn.linear_model import Ridge
 from classifier.head import softmax
 from classifier.inputs import Inputs
 from classifier.text import HEAD_CHARS
-from training.data import Matrix
+from training.data import Matrix, folds
 from training.estimators import NeighbourMeans, PartScaler
 
 Floats = NDArray[np.floating[Any]]
 COMPONENTS = 6  # of the score matrix; beyond, singular vectors are noise
 FEW = 2_000  # questions; below, words that occur once may carry the category
+INNER = 3  # folds for the stretch
+PULL = 100.0  # questions' worth of belief that no stretch is needed
 WORDS = 2.0  # times that `words` counts
 _PART = re.compile(r"\w+|[^\w\s]")
 SHRINK = 10.0  # questions' worth of the overall mean in a category's mean
@@ -48,8 +50,11 @@ SHRINKAGE = 0.3  # of the covariance within categories towards a sphere
 class Heads:
     """Success of m models that have results.
 
+    The phases of a fit: reduce the scores to components; blend the learners on three folds in turn, to see how much too
+    timid their mean is (means of learners always are); fit them on everything, and stretch what they say by that.
+
     Args:
-        seed: of the trees.
+        seed: of the trees and the folds.
     """
 
     def __init__(self, *, seed: int = 0) -> None:
@@ -59,26 +64,47 @@ class Heads:
         """Fit all learners to (n, m) scores; missing ones are filled by question and model means."""
         self._mean, self._basis, y = _components(train.score)
         x = inputs.compute_many(list(train.prompts))
-        embedded = inputs.sizes[0]
-        self._scaler = PartScaler(embedded).fit(x)
+        self._stretch = self._stretches(train, x, y, inputs.sizes[0])
+        self._blend = _Blend(self._seed, inputs.sizes[0]).fit(train, x, y)
+        return self
+
+    def success(self, prompts: Sequence[str], inputs: Inputs) -> Floats:
+        """(n, m) probabilities."""
+        y = self._blend.predict(prompts, inputs.compute_many(list(prompts))) * self._stretch
+        return np.clip(y @ self._basis + self._mean, 0.01, 0.99)
+
+    def _stretches(self, train: Matrix, x: Floats, y: Floats, embedded: int) -> Floats:
+        """Least-squares factor per component (r,) of held-out predictions, drawn to 1 by few questions."""
+        if len(np.unique(train.questions)) < INNER:
+            return np.ones(y.shape[1])
+        fold, held = folds(train.questions, INNER, seed=self._seed), np.zeros_like(y)
+        for k in range(INNER):
+            here, rest = np.flatnonzero(fold == k), np.flatnonzero(fold != k)
+            blend = _Blend(self._seed, embedded).fit(train.take(rest), x[rest], y[rest])
+            held[here] = blend.predict(train.prompts[here].tolist(), x[here])
+        pull = PULL * (held**2).mean(axis=0) + 1e-9
+        return np.clip(((held * y).sum(0) + pull) / ((held**2).sum(0) + pull), 0.2, 2.0)
+
+
+class _Blend:
+    """The learners side by side, and their weighted mean."""
+
+    def __init__(self, seed: int, embedded: int) -> None:
+        self._seed, self._embedded = seed, embedded
+
+    def fit(self, train: Matrix, x: Floats, y: Floats) -> Self:
+        self._scaler = PartScaler(self._embedded).fit(x)
         z = self._scaler.transform(x)
-        self._neighbours = NeighbourMeans(embedded=embedded).fit(x, y)
+        self._neighbours = NeighbourMeans(embedded=self._embedded).fit(x, y)
         self._category = _Category().fit(z, y, train.categories.astype(str))
         self._trees = _Trees(self._seed).fit(z, y)
         self._words = _Words().fit(list(train.prompts), y)
         return self
 
-    def success(self, prompts: Sequence[str], inputs: Inputs) -> Floats:
-        """(n, m) probabilities."""
-        x = inputs.compute_many(list(prompts))
+    def predict(self, prompts: Sequence[str], x: Floats) -> Floats:
         z = self._scaler.transform(x)
-        y = (
-            WORDS * self._words.predict(prompts)
-            + self._category.predict(z)
-            + self._trees.predict(z)
-            + self._neighbours.predict(x)
-        ) / (WORDS + 3.0)
-        return np.clip(y @ self._basis + self._mean, 0.01, 0.99)
+        words, others = self._words.predict(prompts), (self._category.predict(z), self._trees.predict(z))
+        return (WORDS * words + sum(others) + self._neighbours.predict(x)) / (WORDS + 3.0)
 
 
 def _components(score: Floats) -> tuple[Floats, Floats, Floats]:
