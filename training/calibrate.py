@@ -83,6 +83,8 @@ def _spread_factor(by_member: Floats, target: Floats, weight: Floats, layout: La
     failure, observed = 1.0 - by_member @ cheap, 1.0 - target @ cheap
     evidence = (3.0 * weight) @ cheap
     sure = evidence >= 2.0
+    if not sure.any():
+        return 1.0
     mean = failure.mean(axis=1)[sure]
     noise = mean * (1 - mean) / evidence[sure]
     wrong = max(float(((observed[sure] - mean) ** 2 - noise).mean()) - layout.spread_floor**2, 1e-4)

@@ -24,6 +24,7 @@ from training.noise import gibberish, typos
 from training.own_prompts import trivial
 
 Floats = NDArray[np.floating[Any]]
+MIN_ANSWERS = 50  # of a model in a source; an AUROC of fewer is noise
 SAMPLE = 1_000  # questions for the flips; their standard error is then .013
 
 
@@ -85,10 +86,11 @@ def _success(model: DifficultyModel, x: Floats, held: Matrix) -> dict[str, float
         rows = held.sources == source
         for column in held.score[rows].T:
             known = np.isfinite(column)
-            if known.sum() >= 50 and 0 < column[known].mean() < 1:
+            if known.sum() >= MIN_ANSWERS and 0 < column[known].mean() < 1:
                 one = np.ones((1, int(known.sum())))
                 areas.append(float(auroc(ranking(ease[rows][known]), column[known], one)[0]))
-    return {"auroc_within_source": round(float(np.mean(areas)), 4), "ece_levels": round(_level_ece(model, x, held), 4)}
+    figures = {"ece_levels": round(_level_ece(model, x, held), 4)}
+    return {"auroc_within_source": round(float(np.mean(areas)), 4), **figures} if areas else figures
 
 
 def _level_ece(model: DifficultyModel, x: Floats, held: Matrix) -> float:
