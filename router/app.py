@@ -111,9 +111,10 @@ def create_app(settings: Settings | None = None, resources: Resources | None = N
     app.add_exception_handler(ClientGone, on_client_gone)
     app.add_exception_handler(HTTPException, on_http_error)
     app.add_exception_handler(Exception, on_unexpected)
-    app.add_middleware(HotPath, method="POST", path=CHAT_PATH, endpoint=chat.chat_completions)
-    app.add_middleware(Envelope, in_flight=metrics.in_flight)
     describe(app)
+    # Outside of the framework's own layers, which each wrap every message that is sent.
+    hot = HotPath(app.build_middleware_stack(), method="POST", path=CHAT_PATH, endpoint=chat.chat_completions)
+    app.middleware_stack = Envelope(hot, in_flight=metrics.in_flight)
     return app
 
 
@@ -144,6 +145,7 @@ async def _open(settings: Settings, resources: Resources, metrics: Metrics, stac
     )
     stack.push_async_callback(store.close)
     await declare_tenants(store, settings, demo_key=resources.demo_key)
+    await store.decisions.keep_rules(live.current.rules_id, live.current.rules)
     estimator = Estimator(
         await asyncio.to_thread(classifier.load, settings.classifier.artefact, encoder=settings.classifier.encoder),
         timeout_s=settings.classifier.timeout_ms / 1000,
@@ -173,7 +175,7 @@ async def _open(settings: Settings, resources: Resources, metrics: Metrics, stac
     works = [settler.keep_alive(), _warm(upstream)]
     path = configuration.configured_path(os.environ)
     if path is not None:
-        works.append(live.watch(path, _after_reload(store, metrics, resources.demo_key)))
+        works.append(live.watch(path, _after_reload(live, store, metrics, resources.demo_key)))
     for work in works:
         task = asyncio.create_task(work)
         stack.push_async_callback(_cancel, task)
@@ -187,11 +189,14 @@ def _failure_counter(metrics: Metrics) -> Callable[[Attempt, UpstreamError], Non
     return count
 
 
-def _after_reload(store: Store, metrics: Metrics, demo_key: str | None) -> Callable[[Settings | None], Awaitable[None]]:
+def _after_reload(
+    live: Live, store: Store, metrics: Metrics, demo_key: str | None
+) -> Callable[[Settings | None], Awaitable[None]]:
     async def changed(settings: Settings | None) -> None:
         metrics.reloads.labels("refused" if settings is None else "in force").inc()
         if settings is not None:
             with contextlib.suppress(StoreUnavailable):  # the tenants of before go on; the next change tries again
+                await store.decisions.keep_rules(live.current.rules_id, live.current.rules)
                 await declare_tenants(store, settings, demo_key=demo_key)
 
     return changed

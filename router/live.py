@@ -16,6 +16,7 @@ from pathlib import Path
 from policies.policy import Policy
 from router import settings as configuration
 from router.declared import declared_policy
+from router.inputs import Rules, dump_rules
 from router.ladder import Ladder, build_ladder
 from router.settings import ConfigError, Settings
 from router.upstream.local_model import Address
@@ -28,20 +29,24 @@ POLL_S = 0.4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Configuration:
-    """What decides a request beside the request itself."""
+    """What decides a request beside the request itself.
+
+    Attributes:
+        rules, rules_id: models and policy as JSON and its hash, for the receipts (`router.inputs`).
+    """
 
     settings: Settings
     ladder: Ladder
     policy: Policy
+    rules: bytes
+    rules_id: str
 
 
 def configure(settings: Settings, environ: Mapping[str, str], local: Address | None) -> Configuration:
     """All of a configuration, checked. Raises ConfigError."""
-    return Configuration(
-        settings=settings,
-        ladder=build_ladder(settings, environ, local=local),
-        policy=declared_policy(settings),
-    )
+    ladder, policy = build_ladder(settings, environ, local=local), declared_policy(settings)
+    rules_id, rules = dump_rules(Rules(models=ladder.catalog.models, policy=policy))
+    return Configuration(settings=settings, ladder=ladder, policy=policy, rules=rules, rules_id=rules_id)
 
 
 class Live:

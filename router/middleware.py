@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from router.errors import DRAINING, Draining, RungError
-from router.wire.errors import error_body, on_rung_error, reply_to
+from router.wire.errors import error_body, on_rung_error, on_unexpected, reply_to
 
 _SANE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 # uvicorn's own limit on the head is 64 KB; ours is on what honest clients send.
@@ -50,6 +50,8 @@ class HotPath:
             reply = await self._endpoint(request)
         except RungError as error:
             reply = await on_rung_error(request, error)
+        except Exception as error:  # noqa: BLE001 - the handler of last resort logs it
+            reply = await on_unexpected(request, error)
         await reply(scope, receive, send)
 
 

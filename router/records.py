@@ -1,4 +1,4 @@
-"""The record of a decision as it is kept: the receipt, what was served and what it cost. Never the prompt's text."""
+"""The record of a decision: what it was made of, what was served, what it cost. Never the prompt's text."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import orjson
 
 from policies.cost import usd
 from policies.receipt import receipt
-from policies.types import Attempt
+from policies.types import Attempt, Decision
 from router.billing import Bill
 from router.dispatch import Trail
+from router.inputs import as_plain, decide_again
 from router.turn import Turn
 
 # Version 1: the first. Readers of older records rely on it (docs/reference/decision-record.md).
@@ -74,6 +75,42 @@ def _record(turn: Turn, served: dict[str, Any], error: str | None) -> bytes:
         "duration_ms": round(turn.elapsed_s() * 1000, 3),
         "served": served,
         "error": error,
-        "receipt": None if turn.decision is None else receipt(turn.decision),
+        "rules": turn.config.rules_id,
+        "inputs": turn.inputs,
+        "decided": None if turn.decision is None else _decided(turn.decision),
     }
-    return orjson.dumps(record)
+    return orjson.dumps(record, default=as_plain)
+
+
+def _decided(decision: Decision) -> dict[str, Any]:
+    """What was decided, in short: the receipt must come to the same when it is made again."""
+    chosen, preferred = decision.chosen, decision.preferred
+    return {
+        "chosen": {"model": chosen.model, "tier": chosen.tier, "allowance": chosen.allowance},
+        "preferred": {"model": preferred.model, "tier": preferred.tier, "allowance": preferred.allowance},
+        "hold_nano": decision.hold_nano,
+        "propensity": decision.propensity,
+    }
+
+
+def rules_id_of(stored: bytes) -> str:
+    """The rules that a stored record was decided by."""
+    return str(orjson.loads(stored)["rules"])
+
+
+def told(stored: bytes, rules: bytes | None) -> dict[str, Any]:
+    """A stored record as readers get it: with the receipt, which is made now.
+
+    Args:
+        stored: the record. rules: of its `rules_id_of`, or None where they are gone.
+    """
+    record: dict[str, Any] = orjson.loads(stored)
+    inputs, decided = record.pop("inputs"), record.pop("decided")
+    del record["rules"]
+    if decided is None:
+        return {**record, "receipt": None}
+    again = None if rules is None else decide_again(rules, inputs)
+    if again is not None and _decided(again) == decided:
+        return {**record, "receipt": receipt(again)}
+    note = "made by another version of Rung or by rules that are gone: the whole ladder cannot be shown"
+    return {**record, "receipt": {**decided, "notes": [note]}}

@@ -22,6 +22,7 @@ from router import errors
 from router.answering import Answering, Reply
 from router.auth import allowed_models, require_model
 from router.estimation import Estimator, forecast_of
+from router.inputs import Inputs
 from router.ladder import Ladder
 from router.live import Live
 from router.pacing import paced
@@ -197,16 +198,24 @@ class Service:
         barred = self._shares.barred(tenant.id, rules_of(tenant).strong_share, catalog.tiers)
         turn.wishes = replace(turn.wishes, barred_tiers=turn.wishes.barred_tiers | barred) if barred else turn.wishes
         turn.forecast = forecast_of(estimate, turn.config.ladder.models)
+        turn.inputs = given = Inputs(
+            demand=turn.demand,
+            forecast=turn.forecast,
+            wishes=turn.wishes,
+            purse=purse,
+            draw=random.random() if turn.wishes.explore > 0 else None,  # noqa: S311 - not a secret
+            now_s=time.time(),
+        )
         try:
             turn.decision = decide(
                 catalog=catalog,
-                demand=turn.demand,
-                forecast=turn.forecast,
-                wishes=turn.wishes,
-                purse=purse,
+                demand=given.demand,
+                forecast=given.forecast,
+                wishes=given.wishes,
+                purse=given.purse,
                 policy=turn.config.policy,
-                exploration_draw=random.random() if turn.wishes.explore > 0 else None,  # noqa: S311 - not a secret
-                now_s=time.time(),
+                exploration_draw=given.draw,
+                now_s=given.now_s,
             )
         except refusals.PolicyError as error:
             raise as_reply(error) from None

@@ -10,6 +10,7 @@ from typing import Any
 
 from policies.cost import usd
 from policies.types import Decision, Demand, Forecast, Wishes
+from router.inputs import Inputs
 from router.live import Configuration
 from router.store import Principal, Rule
 from router.wire.reading import Extensions
@@ -31,7 +32,7 @@ class Turn:
         answer_key: the key of its exact answer in the cache, or None where it may not be cached.
         leads: whether identical requests wait for this one's answer.
         cache: `hit`, `miss` or `bypass`.
-        decision, forecast: None until decided, and on a cache hit.
+        inputs, decision, forecast: None until decided, and on a cache hit. `inputs` gives `decision` again.
         overhead_s: Rung's own time before the upstream call.
         rules: the limits that apply. limits: the `x-ratelimit-*` headers.
     """
@@ -50,6 +51,7 @@ class Turn:
     leads: bool = False
     cache: str = "bypass"
     forecast: Forecast | None = None
+    inputs: Inputs | None = None
     decision: Decision | None = None
     overhead_s: float = 0.0
     limits: Mapping[str, str] = field(default_factory=dict)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
-from router.api.access import gateway_of, principal_of
+from router.api.access import gateway_of, json_reply, principal_of
+from router.records import rules_id_of, told
 
 
 async def get_decision(request: Request) -> Response:
     """The receipt, as it was recorded. Raises NotFound, also for another tenant's."""
     principal = await principal_of(request)
     store = gateway_of(request).store
-    record = await store.decisions.get(principal.tenant.id, str(request.path_params["decision_id"]))
-    return Response(record, media_type="application/json")
+    stored = await store.decisions.get(principal.tenant.id, str(request.path_params["decision_id"]))
+    return json_reply(told(stored, await store.decisions.rules(rules_id_of(stored))))

@@ -78,6 +78,7 @@ def _options(settings: Settings) -> dict[str, object]:
         "log_level": "warning",
         "server_header": False,
         "date_header": False,
+        "proxy_headers": False,  # nothing here depends on the client's address
         "timeout_keep_alive": KEEP_ALIVE_S,
         "timeout_graceful_shutdown": int(server.drain_timeout_s) or 1,
     }

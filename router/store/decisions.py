@@ -13,6 +13,7 @@ from router.store.scripts import Ask, Reply, Script, text
 
 KEEP_S = 7 * 86_400  # a question about a bill comes within a week; the decision log keeps them for good
 LISTED = 10_000  # receipts a tenant can list at once; the decision log reads faster than that
+KEEP_RULES_S = 400 * 86_400  # a few KB a change; a gateway that runs for a year still has its receipts read
 _DECISION_ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 
 _APPEND = Script("decision_append.lua")
@@ -33,6 +34,14 @@ class DecisionStream:
         self._executor = executor
         self._keep_s = keep_s
         self._listed = listed
+
+    async def keep_rules(self, rules_id: str, content: bytes) -> None:
+        """Keep the rules that receipts refer to. Raises StoreUnavailable."""
+        await self._executor.ask(Ask(("SET", names.rules(rules_id), content, "EX", KEEP_RULES_S), text))
+
+    async def rules(self, rules_id: str) -> bytes | None:
+        """The rules of that id, or None where they are gone. Raises StoreUnavailable."""
+        return await self._executor.ask(Ask(("GET", names.rules(rules_id)), lambda reply: reply and bytes(reply)))
 
     def append_ask(self, tenant: str, decision_id: str, receipt: bytes) -> Ask[int]:
         """Keep a receipt, for a pipeline."""

@@ -52,6 +52,11 @@ def _tag(tenant: str) -> str:
     return f"b:{{{tenant}}}:"
 
 
+def rules(rules_id: str) -> str:
+    """The key of the rules that decisions were made by; they belong to no tenant."""
+    return f"b:rules:{rules_id}"
+
+
 def api_key(key_id: str) -> str:
     """The key of an API key's record."""
     return f"b:key:{key_id}"
