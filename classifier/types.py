@@ -17,7 +17,8 @@ class Query:
     Attributes:
         text: the last user turn, unabridged.
         turns: number of messages in the conversation, the last user turn included.
-        system_chars: characters of system and developer messages. context_chars: characters of all other earlier messages.
+        system_chars: characters of system and developer messages.
+        context_chars: characters of all other earlier messages.
         tools: number of tools offered. images: number of images in the last turn.
         response_format: what shape of answer was asked for.
     """
