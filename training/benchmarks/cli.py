@@ -33,6 +33,15 @@ class Mode(StrEnum):
     cv = "cv"
 
 
+class Shape(StrEnum):
+    """When requests arrive in a window (as `budget_traffic.Traffic`, which is heavy to import)."""
+
+    even = "even"
+    diurnal = "diurnal"
+    bursty = "bursty"
+    drift = "drift"
+
+
 Data = Annotated[
     list[Path],
     typer.Option("--data", help="Results files: .parquet, .csv or .jsonl with prompt, model and score."),
@@ -226,6 +235,72 @@ def tokens(
         matrices = {path.stem: console.load([path], prices, drop) for path in data}
         result = over_files(matrices, load_default(), resamples=resamples, seed=seed, progress=step)
     console.show(result, as_json=as_json, text=tokens_text)
+
+
+@app.command(cls=SeveralValues)
+def budget(
+    *,
+    data: Data,
+    budgets: Annotated[
+        list[float] | None,
+        typer.Option("--budget", min=0.0, help="Shares of the always-strong cost. Default: 0.1 0.25 0.5 0.75."),
+    ] = None,
+    traffic: Annotated[list[Shape] | None, typer.Option(help="Default: all four.")] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Draws of past and window, of tenants and traffic.")] = 5,
+    tenants: Annotated[int, typer.Option(min=1, help="Each with a budget of its own.")] = 3,
+    value: Annotated[
+        float | None,
+        typer.Option(min=0.0, help="Dollars that a right answer is worth. Default: 100 calls of the strong model."),
+    ] = None,
+    only: Annotated[list[str] | None, typer.Option("--only", help="The models to choose from. Default: all.")] = None,
+    drop: Drop = None,
+    prices: Prices = None,
+    resamples: Resamples = 1000,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+    plot: Annotated[Path | None, typer.Option(help="Folder for pictures: spend by time, quality by budget.")] = None,
+) -> None:
+    """What a month's money buys: real outcomes replayed through the real policy, pacing and budgets.
+
+    Rung stands beside always cheap, strong until the money is gone, a threshold and kNN, both tuned on the past,
+    and under two bounds: the optimum over predicted and over true outcomes. Predictions come from five folds by
+    question. The clock and the ledger are simulated: the ledger is an in-memory double of the rule
+    spent + held <= limit, as the real one belongs to the gateway, which training does not import.
+
+    \b
+    rung bench budget --data ulab.parquet --budget 0.5 0.75 --traffic even drift
+    rung bench budget --data mmlu.parquet --only Llama-2-7b-hf gemini-1.5-pro-002 --json
+    rung bench budget --data mmlu.parquet --seeds 2 --plot pictures
+    """  # noqa: D301 - click reads \b as "do not rewrap"
+    from training.benchmarks import budget as bench
+    from training.benchmarks import console
+    from training.benchmarks.budget_tables import budget_text
+    from training.benchmarks.budget_traffic import Traffic
+    from training.benchmarks.budget_world import records
+    from training.benchmarks.embedding import StaticEmbedder
+    from training.benchmarks.knn import Knn
+
+    with console.user_errors(), console.progress() as step:
+        matrix = console.load(data, prices, drop)
+        found = records(
+            matrix.pick(only) if only else matrix, subject(Mode.cv), Knn(StaticEmbedder()), seed=seed, progress=step
+        )
+        result = bench.measure(
+            found,
+            budgets=budgets or bench.BUDGETS,
+            shapes=[Traffic(shape) for shape in traffic or Shape],
+            seeds=seeds,
+            tenants=tenants,
+            value_usd=value,
+            resamples=resamples,
+            seed=seed,
+            progress=step,
+        )
+        if plot is not None:
+            from training.benchmarks.budget_plots import draw
+
+            console.note("pictures: " + ", ".join(map(str, draw(result, plot))))
+    console.show(result, as_json=as_json, text=budget_text)
 
 
 @app.command()

@@ -7,7 +7,7 @@ from typing import Any
 
 from typer.core import TyperCommand
 
-SEVERAL = ("--data", "--train", "--drop")
+SEVERAL = ("--data", "--train", "--drop", "--budget", "--traffic", "--only")
 
 
 class SeveralValues(TyperCommand):
