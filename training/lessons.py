@@ -16,9 +16,9 @@ from training.noise import noisy_copies
 from training.own_prompts import Own, rated, taught_trivial
 from training.tasks import KINDS, LEVELS
 
-TRIVIAL_WEIGHT: Final = 2.0  # some 300 prompts against 30,000: a rare but certain lesson
+TRIVIAL_WEIGHT: Final = 5.0  # some 300 prompts against 30,000: a rare but certain lesson
 RATED_WEIGHT: Final = 5.0  # there are a hundred times more results than rated prompts; 3 to 15 do equally well
-NOISY_SHARE: Final = 0.3
+NOISY_SHARE: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
