@@ -17,8 +17,13 @@ magnitude; and the target is re-planned from what is left at each step, as in re
 Re-Solving Heuristic with Bounded Revenue Loss", Mathematics of Operations Research 37, 2012), so that an error of the
 past is spread over the future instead of being left over at the end.
 
-The step is linear in what was spent, so one dear call in a quiet hour moves the price as much as many small ones of the
-same sum: the estimate is unbiased however lumpy the traffic. Only its size is bounded, for the sake of smoothness.
+A shortfall counts against the whole limit at the least. What is left of a budget that is all but spent, too little for
+any hold, is small money: while it lies there and requests are refused, the price must not fall, or the next window
+would begin as if money were plenty, and be exhausted early again.
+
+Otherwise the step is linear in what was spent, so one dear call in a quiet hour moves the price as much as many small
+ones of the same sum: the estimate is unbiased however lumpy the traffic. Only its size is bounded, for the sake of
+smoothness.
 """
 
 from __future__ import annotations
@@ -99,8 +104,10 @@ def step(pace: Pace, *, spent_nano: int, target: Target, now_s: float) -> Pace:
     """
     now = max(now_s, pace.at_s)
     desired = target.desired_nano(pace.spent_nano, pace.at_s, now)
-    unit = _response_nano(pace, target)
     surplus = (spent_nano - pace.spent_nano) - desired
+    unit = _response_nano(pace, target)
+    if surplus < 0:
+        unit = max(unit, target.limit_nano * RESPONSE)
     # With no money left to spend per second any spending is infinitely too much, and none is just right.
     move = surplus / unit if unit > 0 else math.copysign(1.0, surplus) if surplus else 0.0
     moved = pace.log_weight + min(1.0, max(-1.0, move))

@@ -151,6 +151,15 @@ def test_an_idle_tenant_sees_the_price_fall_to_nothing():
     assert pace.price == 0.0
 
 
+def test_the_price_of_a_budget_that_is_all_but_spent_stands_while_requests_are_refused():
+    target = Target(limit_nano=USD, start_s=0, end_s=MONTH)
+    pace = Pace(log_weight=5.0, spent_nano=USD - USD // 1000, at_s=MONTH / 3)
+    for hour in range(1, 481):
+        pace = step(pace, spent_nano=pace.spent_nano, target=target, now_s=MONTH / 3 + hour * HOUR)
+    assert pace.log_weight > 4.8
+    assert begin(target, pace).log_weight == pace.log_weight
+
+
 def test_spending_without_any_limit_left_drives_the_price_up_and_rest_leaves_it():
     target = Target(limit_nano=0, start_s=0, end_s=DAY)
     pushed = step(Pace(), spent_nano=5, target=target, now_s=HOUR)
