@@ -11,7 +11,7 @@ import typer
 from classifier import ArtefactError
 from policies.errors import PolicyError
 from router import __version__
-from router.cli import init, keys, ledger, models, route, serve, tenants
+from router.cli import init, keys, ledger, models, policy, route, serve, tenants
 from router.errors import RungError
 from router.settings import ConfigError
 
@@ -54,6 +54,7 @@ def build() -> typer.Typer:
     app.command("init")(init.init)
     app.command("route")(route.route)
     app.add_typer(models.app, name="models")
+    app.add_typer(policy.app, name="policy")
     app.add_typer(tenants.app, name="tenants")
     app.add_typer(keys.app, name="keys")
     app.add_typer(ledger.app, name="ledger")

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+from dataclasses import asdict
+from typing import Annotated
 
 import typer
+import yaml
 
 from policies.types import Model
 from router import settings as configuration
@@ -19,6 +22,48 @@ def list_models() -> None:
     ladder = build_ladder(configuration.load(), os.environ)
     for model in ladder.catalog.models:
         print(_line(model))
+
+
+@app.command()
+def show(model: Annotated[str, typer.Argument(help="A model's id, as `rung models list` prints it.")]) -> None:
+    """Show all that is known of a model, with where its thinking can be steered."""
+    ladder = build_ladder(configuration.load(), os.environ)
+    found = ladder.catalog.get(model)
+    print(yaml.safe_dump(_known(found), sort_keys=False, allow_unicode=True).rstrip())
+
+
+@app.command()
+def check() -> None:
+    """Check that every model of the ladder has a price and what it waits for. Ends with status 2 where one has none."""
+    ladder = build_ladder(configuration.load(), os.environ)
+    for model in ladder.catalog.models:
+        state = "ready" if model.available else f"waits: {model.unavailable_because}"
+        print(f"{model.id:<28} priced; {state}")
+
+
+def _known(model: Model) -> dict[str, object]:
+    prices = {name: value / 1e9 for name, value in asdict(model.prices).items() if value is not None}
+    thinking = model.reasoning
+    return {
+        "id": model.id,
+        "upstream": model.upstream,
+        "tier": model.tier,
+        "available": model.available or model.unavailable_because,
+        "usd_per_million_tokens": prices,
+        "context_window": model.context_window,
+        "max_output": model.max_output,
+        "ability": model.ability,
+        "capabilities": sorted(capability.value for capability in model.capabilities),
+        "thinking": {
+            "family": thinking.family,
+            "control": thinking.control.value,
+            "levels": dict(thinking.levels) or None,
+            "tokens": [thinking.min_tokens, thinking.max_tokens] if thinking.max_tokens else None,
+            "can_be_switched_off": thinking.can_disable,
+            "hard_cap": thinking.hard_cap,
+        },
+        "tags": sorted(model.tags),
+    }
 
 
 def _line(model: Model) -> str:

@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import Annotated, Any
 
 import typer
 
-import classifier
-from classifier.types import Query
-from policies.decide import decide
 from policies.receipt import menu
-from policies.types import Decision, Demand, Purse, Wishes
-from router import settings as configuration
-from router.estimation import forecast_of
-from router.ladder import build_ladder
-from router.wire.reading import input_tokens_bound
+from policies.types import Decision
+from router.cli.dry import open_dry_run
 
 
 def route(
@@ -29,20 +22,7 @@ def route(
 
     Example: rung route "Prove that there are infinitely many primes congruent to 3 modulo 4."
     """
-    settings = configuration.load()
-    ladder = build_ladder(settings, os.environ)
-    model = classifier.load(settings.classifier.artefact, encoder=settings.classifier.encoder)
-    request = {"model": "auto", "messages": [{"role": "user", "content": question}]}
-    decision = decide(
-        catalog=ladder.catalog,
-        demand=Demand(input_tokens=input_tokens_bound(request)),
-        forecast=forecast_of(model.estimate(Query(text=question)), ladder.models),
-        wishes=Wishes(
-            quality=settings.quality if quality is None else quality,
-            max_cost_nano=None if max_cost is None else round(max_cost * 1e9),
-        ),
-        purse=Purse(),
-    )
+    decision = open_dry_run().decide(question, quality=quality, max_cost_usd=max_cost)
     if as_json:
         print(json.dumps(menu(decision), indent=2))
     else:
@@ -65,7 +45,7 @@ def _tell(decision: Decision, quote: dict[str, Any]) -> None:
     ):
         print(f"{label:<11} {words}")
     print(f"\n{'':2}{'model':<26}{'tier':<10}{'thinking':>9}{'quality':>9}{'cost, $':>14}{'latency':>9}")
-    for row in quote["menu"]:
+    for row in sorted(quote["menu"], key=lambda row: (row["expected_cost_nano"], row["model"], row["allowance"])):
         chosen = row["model"] == preferred.model and row["allowance"] == preferred.allowance
         note = row["rejected"] or ("" if row["available"] else "waits for a key")
         print(

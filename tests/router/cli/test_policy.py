@@ -1,0 +1,79 @@
+"""`rung policy` and `rung models`, as an operator runs them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from router.cli import build, policy
+from router.settings import ConfigError
+from tests.gateway import fake_ladder
+
+
+@pytest.fixture(autouse=True)
+def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "rung.yaml").write_text(yaml.safe_dump({"models": fake_ladder("http://127.0.0.1:1/v1")}))
+
+
+def run(*arguments: str, status: int = 0) -> str:
+    result = CliRunner().invoke(build(), list(arguments))
+    assert result.exit_code == status, result.output
+    return result.output
+
+
+def cases(*listed: dict[str, object]) -> str:
+    Path("cases.yaml").write_text(yaml.safe_dump(list(listed)))
+    return "cases.yaml"
+
+
+def test_cases_that_decide_as_expected_pass() -> None:
+    path = cases({"name": "greetings are cheap", "text": "Hi", "expect": {"max_allowance": 0, "max_cost_usd": 0.01}})
+    told = run("policy", "test", path)
+    assert "ok    greetings are cheap" in told
+    assert "1 of 1 cases decide as expected" in told
+
+
+def test_a_case_that_decides_otherwise_says_how_and_ends_with_status_1() -> None:
+    path = cases(
+        {"name": "right", "text": "Hi", "expect": {"max_allowance": 0}},
+        {"name": "wrong", "text": "Hi", "expect": {"min_allowance": 4096, "model": "nobody"}},
+    )
+    told = run("policy", "test", path, status=1)
+    assert "FAIL  wrong" in told
+    assert "not nobody" in told
+    assert "1 of 2 cases decide as expected" in told
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        ("[]", "list of cases"),
+        ("- 3", "case 1 must be a mapping"),
+        ("- {text: Hi}", "lacks expect"),
+        ("- {text: Hi, expect: {}, colour: red}", "does not know colour"),
+        ("- {text: 3, expect: {}}", "must be text"),
+        ("{", "cannot be read"),
+    ],
+    ids=["empty", "no mapping", "nothing expected", "unknown field", "no text", "no YAML"],
+)
+def test_a_malformed_file_of_cases_is_named_with_the_place(tmp_path: Path, content: str, named: str) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text(content)
+    with pytest.raises(ConfigError, match=named):
+        policy.read_cases(path)
+
+
+def test_check_says_what_is_configured() -> None:
+    assert "3 models" in run("policy", "check")
+
+
+def test_models_are_listed_shown_and_checked() -> None:
+    assert "small" in run("models", "list")
+    shown = yaml.safe_load(run("models", "show", "large"))
+    assert shown["usd_per_million_tokens"] == {"input": 5.0, "output": 25.0}
+    assert shown["thinking"]["levels"] == {"low": 1024, "medium": 4096}
+    assert run("models", "check").count("priced; ready") == 3
