@@ -69,7 +69,7 @@ def running(settings: Settings, resources: Resources | None = None) -> Iterator[
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))
     port = listening.getsockname()[1]
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, name="gateway")
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, name="gateway", daemon=True)
     thread.start()
     try:
         assert server.up.wait(START_TIMEOUT_S), "the gateway did not start"

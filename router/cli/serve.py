@@ -25,7 +25,7 @@ from router import settings as configuration
 from router.app import create_app
 from router.cli.banner import banner
 from router.resources import Resources, inherited_resources, start_resources
-from router.settings import Settings
+from router.settings import ConfigError, Settings
 from router.wire.head import BoundedHead
 
 # Between a load balancer and us, our side must be the one that stays: its idle time-outs are 60 s or less.
@@ -45,13 +45,11 @@ def serve(
     GEMINI_API_KEY, OPENROUTER_API_KEY, OLLAMA_API_BASE, HOSTED_VLLM_API_BASE.
     """
     started = time.monotonic()
+    settings = _settings(
+        RUNG_CONFIG=config, RUNG_SERVER__HOST=host, RUNG_SERVER__PORT=port, RUNG_SERVER__WORKERS=workers
+    )
     signal.signal(signal.SIGTERM, _leave)
     signal.signal(signal.SIGINT, _leave)
-    if config is not None:
-        os.environ["RUNG_CONFIG"] = str(config)
-    overrides = {"RUNG_SERVER__HOST": host, "RUNG_SERVER__PORT": port, "RUNG_SERVER__WORKERS": workers}
-    os.environ.update({name: str(value) for name, value in overrides.items() if value is not None})
-    settings = configuration.load()
     with ExitStack() as stack:
         resources = start_resources(settings)
         stack.callback(resources.stop)
@@ -60,6 +58,22 @@ def serve(
             _serve_many(settings, resources, stack)
         else:
             _serve_one(settings, resources, started)
+
+
+def _settings(**options: object) -> Settings:
+    """The settings with the command's options over them, in the environment too: worker processes and reloads read it.
+
+    Raises:
+        ConfigError: the environment is as it was then.
+    """
+    before = dict(os.environ)
+    os.environ.update({name: str(value) for name, value in options.items() if value is not None})
+    try:
+        return configuration.load()
+    except ConfigError:
+        os.environ.clear()
+        os.environ.update(before)
+        raise
 
 
 def _leave(number: int, frame: FrameType | None) -> None:

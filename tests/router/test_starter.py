@@ -31,7 +31,7 @@ class Server:
                 """Say nothing."""
 
         self.http = HTTPServer(("127.0.0.1", 0), Handler)
-        self.thread = threading.Thread(target=self.http.serve_forever)
+        self.thread = threading.Thread(target=self.http.serve_forever, daemon=True)
         self.thread.start()
 
     @property

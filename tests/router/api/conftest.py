@@ -24,7 +24,7 @@ class Loop:
 
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self.loop.run_forever, name="upstream")
+        self._thread = threading.Thread(target=self.loop.run_forever, name="upstream", daemon=True)
         self._thread.start()
 
     def run(self, work: Any) -> Any:
