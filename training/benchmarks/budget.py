@@ -213,7 +213,7 @@ def _count_bound(tally: Tally, x: Floats, found: Records, rows: Integers) -> Non
     tally.right[rows] += (x * found.score[rows]).sum(axis=1)
     tally.asked[rows] += 1
     tally.spent += float((x * found.cost[rows]).sum())
-    tally.refused += float((1.0 - x.sum(axis=1)).sum())
+    tally.refused += float(np.maximum(0.0, 1.0 - x.sum(axis=1)).sum())
 
 
 def _spread(found: Records, setup: Setup) -> Spread:

@@ -57,7 +57,8 @@ def tuned(gain: Floats, found: Records, setup: Setup, past: Integers, budget: fl
     extra = (cost[:, setup.strong] - cost[:, setup.cheap]).astype(np.float64)
     spent = cost[:, setup.cheap].sum() + np.concatenate([[0.0], np.cumsum(extra)])
     right = np.concatenate([[0.0], np.cumsum(score[:, setup.strong] - score[:, setup.cheap])])
-    allowed = spent <= budget * cost[:, setup.strong].sum()
+    whole = np.concatenate([[True], np.diff(gain[order]) != 0.0, [True]])  # equal gains pass a threshold together
+    allowed = whole & (spent <= budget * cost[:, setup.strong].sum())
     if not allowed.any():
         return np.inf
     sent = int(np.argmax(np.where(allowed, right, -np.inf)))

@@ -16,7 +16,7 @@ WINDOW_S = 30 * DAY_S  # the gateway's longer window; its days are what diurnal 
 # Requests per hour of the day, relative: an office, its evening and its night; weekends are a third of that.
 _NIGHT, _OFFICE, _EVENING = [0.05] * 8, [1.0] * 10, [0.3] * 6
 _WEEKEND = 0.3
-_BURST = 50  # requests
+_BURST = 20  # requests, on average
 _BURST_S = 60.0  # ... within a minute: many are in flight together
 _IN_BURSTS = 0.8  # share of the requests
 _LATE = 0.85  # share of the hard questions that come in the second half, and of the easy ones that do not

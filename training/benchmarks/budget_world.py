@@ -14,13 +14,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from classifier.artefact import DEFAULT
+from classifier.encoder import load_static
+from classifier.inputs import Inputs
 from policies.catalog import Catalog
 from policies.cost import expected_nano
 from policies.policy import Policy
 from policies.types import NANO_PER_USD, Demand, Forecast, Model, Prices
 from training.benchmarks import pool, routing
-from training.benchmarks.routers import Router
+from training.benchmarks.routers import Asked, Judgement, Router, from_success
 from training.data import DataError, Floats, Integers, Matrix, count_tokens
+from training.fit import RoutingModel
 
 # What stands for a usual answer in the catalogue's prices; only the product of price and tokens matters.
 ANSWER_TOKENS = 200
@@ -39,7 +43,7 @@ class Records:
     Attributes:
         score: (n, m) true outcomes 0..1. cost: (n, m) true costs, nano-dollars.
         success, knn: (n, m) probabilities from models that have not seen the question.
-        tokens: (n,) of the prompts. questions: (n,) ids. hard: (n,) harder than the median, over all models.
+        tokens: (n,) of the prompts. questions: (n,) ids.
     """
 
     models: tuple[str, ...]
@@ -113,6 +117,30 @@ def records(matrix: Matrix, subject: Router, knn: Router, *, seed: int, progress
         tokens=np.array([count_tokens(prompt) for prompt in whole.prompts], np.int64),
         questions=whole.questions,
     )
+
+
+class Recipe:
+    """The classifier's recipe, fitted afresh to what it is given; only the unsupervised encoder is shared.
+
+    As `subject.refitted`, but it fits heads for all models alone: the gain of one pair is not asked for here.
+    """
+
+    name = "rung"
+    learns = True
+    names_success = True
+
+    def __init__(self) -> None:
+        static = load_static(DEFAULT)
+        self._inputs = Inputs(static, static.vocabulary)
+
+    def fit(self, train: Matrix) -> None:
+        """Take the results in."""
+        self._model = RoutingModel(self._inputs).fit(train)
+
+    def judge(self, asked: Asked) -> Judgement:
+        """Success of every model."""
+        success = np.asarray(self._model.success(list(asked.prompts), asked.models), np.float64)
+        return from_success(success)
 
 
 def divide(questions: Integers, draw: np.random.Generator) -> tuple[Integers, Integers]:

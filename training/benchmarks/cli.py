@@ -276,15 +276,14 @@ def budget(
     from training.benchmarks import console
     from training.benchmarks.budget_tables import budget_text
     from training.benchmarks.budget_traffic import Traffic
-    from training.benchmarks.budget_world import records
+    from training.benchmarks.budget_world import Recipe, records
     from training.benchmarks.embedding import StaticEmbedder
     from training.benchmarks.knn import Knn
 
     with console.user_errors(), console.progress() as step:
         matrix = console.load(data, prices, drop)
-        found = records(
-            matrix.pick(only) if only else matrix, subject(Mode.cv), Knn(StaticEmbedder()), seed=seed, progress=step
-        )
+        matrix = matrix.pick(only) if only else matrix
+        found = records(matrix, Recipe(), Knn(StaticEmbedder()), seed=seed, progress=step)
         result = bench.measure(
             found,
             budgets=budgets or bench.BUDGETS,
