@@ -17,12 +17,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from policies.profile import EVEN
 from training.benchmarks.bootstrap import Figures, Interval, bootstrap
 from training.benchmarks.budget_bounds import within
 from training.benchmarks.budget_drift import first_and_last
 from training.benchmarks.budget_policies import BASELINES, RUNG, policies
 from training.benchmarks.budget_replay import REFUSED, Log, Window, replay
-from training.benchmarks.budget_traffic import WINDOW_S, Traffic, arrivals
+from training.benchmarks.budget_traffic import WINDOW_S, Traffic, arrivals, usual_hours
 from training.benchmarks.budget_world import Records, Setup, configure, divide
 from training.benchmarks.compare import figure
 from training.data import DataError, Floats, Integers
@@ -77,6 +78,7 @@ def measure(
     seeds: int = 5,
     tenants: int = 3,
     value_usd: float | None = None,
+    profiled: bool = True,
     resamples: int = 1000,
     seed: int = 0,
     progress: Callable[[str], None] = lambda _: None,
@@ -90,6 +92,7 @@ def measure(
         seeds: draws of past and window, tenants and traffic.
         tenants: each with a budget of its own.
         value_usd: what a right answer is worth; see `budget_world.configure`.
+        profiled: whether the operator tells the usual hours, read off the past month; else money is spread evenly.
         resamples: for the intervals.
         seed: of everything.
         progress: told what is under way.
@@ -100,10 +103,11 @@ def measure(
     if min(budgets) <= 0:
         raise DataError("a budget is a share of the always-strong cost; give numbers above 0")
     tallies: dict[tuple[float, Traffic, str], Tally] = {}
+    setting = _Operator(value_usd=value_usd, profiled=profiled)
     for number in range(seeds):
         for budget in budgets:
             progress(f"seed {number + 1} of {seeds}, budget {budget:g}")
-            _add(tallies, _Trial(found, budget, tenants, value_usd, (seed, number)), shapes)
+            _add(tallies, _Trial(found, budget, tenants, setting, (seed, number)), shapes)
     setup = configure(found, np.arange(len(found.score)), value_usd=value_usd)
     spread = _spread(found, setup)
     rows: list[dict[str, Any]] = []
@@ -124,22 +128,29 @@ def measure(
         "seeds": seeds,
         "tenants": tenants,
         "value_usd": setup.policy.value_at_1_nano / 1e9,
+        "profile": "past" if profiled else "even",
         "ledger": "simulated",
     }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Operator:
+    """What the operator says beside the budget."""
+
+    value_usd: float | None
+    profiled: bool
 
 
 class _Trial:
     """One seed at one budget: past and window, and who pays."""
 
-    def __init__(
-        self, found: Records, budget: float, tenants: int, value_usd: float | None, seed: tuple[int, int]
-    ) -> None:
-        self.found, self.budget, self.tenants = found, budget, tenants
+    def __init__(self, found: Records, budget: float, tenants: int, operator: _Operator, seed: tuple[int, int]) -> None:
+        self.found, self.budget, self.tenants, self.profiled = found, budget, tenants, operator.profiled
         # Of the seed alone, so that budgets and shapes are compared on the same division.
         draw = np.random.default_rng(seed)
         self.past, self.rows = divide(found.questions, draw)
         self.payer = draw.integers(0, tenants, len(found.score))
-        self.setup = configure(found, self.past, value_usd=value_usd)
+        self.setup = configure(found, self.past, value_usd=operator.value_usd)
         self.seed = seed
 
     def window(self, rows: Integers, shape: Traffic, salt: int) -> Window:
@@ -173,7 +184,8 @@ def _add(tallies: dict[tuple[float, Traffic, str], Tally], trial: _Trial, shapes
     named = policies(found, setup, trial.past, trial.budget)
     for shape in shapes:
         past = trial.window(trial.past, Traffic.even if shape is Traffic.drift else shape, 0)
-        paces = replay(past, found, setup, named[RUNG]).paces
+        profile = usual_hours(past.at) if trial.profiled else EVEN
+        paces = replay(past, found, setup, named[RUNG], profile=profile).paces
         window = trial.window(rows, shape, 1)
         for name in POLICIES:
             key = (trial.budget, shape, name)
@@ -184,7 +196,7 @@ def _add(tallies: dict[tuple[float, Traffic, str], Tally], trial: _Trial, shapes
             if name in bounds:
                 _count_bound(tally, bounds[name], found, rows)
             else:
-                log = replay(window, found, setup, named[name], paces=paces if name == RUNG else None)
+                log = replay(window, found, setup, named[name], paces=paces if name == RUNG else None, profile=profile)
                 _count(tally, log, window)
 
 

@@ -20,8 +20,8 @@ from scipy.sparse import csr_matrix, eye, kron, vstack
 from training.data import Floats
 
 Nanos = NDArray[np.int64]
-TRIES = 12  # each brings the true spend of the plan closer to the limit; three do in practice
-NEARLY = 1e-4
+TRIES = 12  # each brings the true spend of the plan closer to the limit; four do in practice
+NEARLY = 1e-3
 
 
 def shares(gain: Floats, cost: Nanos, limit: float) -> Floats:
@@ -53,13 +53,17 @@ def shares(gain: Floats, cost: Nanos, limit: float) -> Floats:
 
 
 def within(gain: Floats, expected: Nanos, true: Nanos, limit: int) -> Floats:
-    """`shares` by expected costs, tightened until the true costs keep the limit."""
-    x = shares(gain, expected, float(limit))
-    planned = float(limit)
+    """`shares` by expected costs, for a plan whose true costs come to the limit, or to all that is worth spending."""
+    low, high = 0.0, 2.0 * limit  # plans that keep the limit, and that may not
+    planned, best = float(limit), np.zeros_like(gain)
     for _ in range(TRIES):
-        spent = float((x * true).sum())
-        if spent <= limit * (1 + NEARLY):
-            break
-        planned *= limit / spent
         x = shares(gain, expected, planned)
-    return x
+        spent = float((x * true).sum())
+        if spent > limit:
+            high = planned
+        else:
+            low, best = planned, x
+            if spent >= limit * (1 - NEARLY) or float((x * expected).sum()) < planned * (1 - NEARLY):
+                break
+        planned = min(max(planned * limit / spent, low + 0.01 * (high - low)), high - 0.01 * (high - low))
+    return best

@@ -24,9 +24,10 @@ from policies.budgets import Budget, purse_of
 from policies.decide import decide
 from policies.errors import Unaffordable
 from policies.pacing import Pace, Target, begin, step
+from policies.profile import EVEN, Profile
 from policies.types import Decision, Purse, Wishes
 from training.benchmarks.budget_ledger import SimulatedLedger
-from training.benchmarks.budget_traffic import WINDOW_S
+from training.benchmarks.budget_traffic import START_S, WINDOW_S
 from training.benchmarks.budget_world import Records, Setup
 from training.data import Floats, Integers
 
@@ -91,7 +92,15 @@ class _Desk:
         return purse_of((budget,))
 
 
-def replay(window: Window, found: Records, setup: Setup, names: Names, *, paces: Sequence[Pace] | None = None) -> Log:
+def replay(
+    window: Window,
+    found: Records,
+    setup: Setup,
+    names: Names,
+    *,
+    paces: Sequence[Pace] | None = None,
+    profile: Profile = EVEN,
+) -> Log:
     """Run a window.
 
     Args:
@@ -99,11 +108,12 @@ def replay(window: Window, found: Records, setup: Setup, names: Names, *, paces:
         found, setup: outcomes and the configured gateway.
         names: which models are asked for.
         paces: per tenant, the pacing at the end of the window before; None: no window came before.
+        profile: how the operator means the money to be spread.
     """
     ledger = SimulatedLedger(window.limits)
     desks = [
         _Desk(
-            target=(target := Target(limit_nano=limit, start_s=0.0, end_s=WINDOW_S)),
+            target=(target := Target(limit_nano=limit, start_s=START_S, end_s=START_S + WINDOW_S, profile=profile)),
             stored=begin(target, paces[tenant] if paces else None),
             paced=names(0)[0] is None,
         )
@@ -119,7 +129,7 @@ def replay(window: Window, found: Records, setup: Setup, names: Names, *, paces:
         while flights and flights[0][0] <= at:
             _, _, whose, amount, charge = heappop(flights)
             ledger.settle(whose, amount, charge)
-        decision = _decided(setup, query, names(query), desks[tenant].purse(tenant, ledger, at))
+        decision = _decided(setup, query, names(query), desks[tenant].purse(tenant, ledger, START_S + at))
         if decision is None or not ledger.reserve(tenant, decision.hold_nano):
             continue
         call = decision.plan[0]

@@ -8,14 +8,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from policies.profile import Profile, weekly
+
 Floats = NDArray[np.float64]
 
 DAY_S = 86_400.0
-WINDOW_S = 30 * DAY_S  # the gateway's longer window; its days are what diurnal traffic has
+WINDOW_DAYS = 30
+WINDOW_S = WINDOW_DAYS * DAY_S  # the gateway's longer window; its days are what diurnal traffic has
 
 # Requests per hour of the day, relative: an office, its evening and its night; weekends are a third of that.
-_NIGHT, _OFFICE, _EVENING = [0.05] * 8, [1.0] * 10, [0.3] * 6
-_WEEKEND = 0.3
+_DAY = [0.05] * 8 + [1.0] * 10 + [0.3] * 6
+_WEEK = [1.0] * 5 + [0.3] * 2
+START_S = 4 * DAY_S  # the first Monday after the epoch
+_PRIOR = 1.0  # request in each hour and day: none is ruled out because a small month had nothing in it
 _BURST = 20  # requests, on average
 _BURST_S = 60.0  # ... within a minute: many are in flight together
 _IN_BURSTS = 0.8  # share of the requests
@@ -52,9 +57,15 @@ def arrivals(shape: Traffic, hard: NDArray[np.bool_], draw: np.random.Generator)
             return draw.uniform(0.0, WINDOW_S / 2, n) + np.where(late, WINDOW_S / 2, 0.0)
 
 
+def usual_hours(at: Floats) -> Profile:
+    """The profile that an operator reads off a month's arrivals, (n,) seconds: requests by hour and by weekday."""
+    hours = np.bincount((at % DAY_S // 3600).astype(np.intp), minlength=24)
+    days = np.bincount((at // DAY_S % 7).astype(np.intp), minlength=7) / np.bincount(np.arange(WINDOW_DAYS) % 7)
+    return weekly((hours + _PRIOR).tolist(), (days + _PRIOR).tolist())
+
+
 def _diurnal(n: int, draw: np.random.Generator) -> Floats:
-    day = np.array([*_NIGHT, *_OFFICE, *_EVENING])
-    weights = np.concatenate([day * (_WEEKEND if d % 7 >= 5 else 1.0) for d in range(int(WINDOW_S // DAY_S))])
+    weights = np.array([_WEEK[day % 7] * hour for day in range(WINDOW_DAYS) for hour in _DAY])
     hours: NDArray[Any] = draw.choice(len(weights), size=n, p=weights / weights.sum())
     return (hours + draw.random(n)) * 3600.0
 

@@ -252,6 +252,9 @@ def budget(
         float | None,
         typer.Option(min=0.0, help="Dollars that a right answer is worth. Default: 100 calls of the strong model."),
     ] = None,
+    even_profile: Annotated[
+        bool, typer.Option("--even-profile", help="Spread the money evenly, not by the past month's hours.")
+    ] = False,
     only: Annotated[list[str] | None, typer.Option("--only", help="The models to choose from. Default: all.")] = None,
     drop: Drop = None,
     prices: Prices = None,
@@ -291,6 +294,7 @@ def budget(
             seeds=seeds,
             tenants=tenants,
             value_usd=value,
+            profiled=not even_profile,
             resamples=resamples,
             seed=seed,
             progress=step,

@@ -18,9 +18,11 @@ from training.benchmarks.budget_ledger import SimulatedLedger
 from training.benchmarks.budget_policies import BASELINES, policies, tuned
 from training.benchmarks.budget_replay import REFUSED, Window, replay
 from training.benchmarks.budget_tables import budget_text
-from training.benchmarks.budget_traffic import WINDOW_S, Traffic, arrivals
-from training.benchmarks.budget_world import Records, configure, divide
+from training.benchmarks.budget_traffic import START_S, WINDOW_S, Traffic, arrivals, usual_hours
+from training.benchmarks.budget_world import Recipe, Records, configure, divide
 from training.benchmarks.cli import Shape, app
+from training.benchmarks.routers import Asked, Category, Router
+from training.data import read_results, to_matrix
 
 CHEAP, MIDDLE, STRONG = "made-up-cheap", "made-up-middle", "made-up-strong"
 
@@ -65,6 +67,15 @@ def window(found: Records, shape: Traffic, limit_share: float, *, seed: int = 0)
 @pytest.fixture(scope="module")
 def result() -> dict[str, Any]:
     return measure(made_up_records(2000), budgets=(0.25, 0.5), seeds=2, tenants=2, resamples=100)
+
+
+class Named:
+    """Another router in the classifier's place."""
+
+    name, learns, names_success = "rung", True, True
+
+    def __init__(self, router: Router) -> None:
+        self.fit, self.judge = router.fit, router.judge
 
 
 def rows_of(result: dict[str, Any]) -> dict[tuple[float, str], dict[str, dict[str, Any]]]:
@@ -176,6 +187,16 @@ def test_the_shapes_are_what_they_are_called():
     assert gaps[Traffic.bursty] < 0.1 * gaps[Traffic.even]
 
 
+def test_the_usual_hours_are_those_of_the_past():
+    at = arrivals(Traffic.diurnal, np.zeros(4000, np.bool_), np.random.default_rng(0))
+    profile = usual_hours(at)
+    morning = profile.weight(START_S + 9 * 3600, START_S + 10 * 3600)
+    night = profile.weight(START_S + 2 * 3600, START_S + 3 * 3600)
+    saturday = profile.weight(START_S + (5 * 24 + 9) * 3600, START_S + (5 * 24 + 10) * 3600)
+    assert night < 0.15 * morning
+    assert saturday == pytest.approx(0.3 * morning, rel=0.2)
+
+
 def test_the_threshold_is_tuned_to_the_best_that_the_past_could_pay():
     found = made_up_records(400)
     past = np.arange(200)
@@ -211,7 +232,24 @@ def test_tenths_without_a_common_kind_of_question_are_not_compared():
     assert first_and_last([(found.score[:, 0], at, np.arange(100))], found) == {"first_tenth": None, "last_tenth": None}
 
 
-def test_the_command_measures_a_file_and_draws(tmp_path: Path):
+def test_the_recipe_names_every_models_success_on_questions_that_it_has_not_seen(tmp_path: Path):
+    data = tmp_path / "results.parquet"
+    made_up(120).to_parquet(data)
+    whole = to_matrix(read_results([data]))
+    half = np.arange(len(whole)) % 4 < 2
+    recipe = Recipe()
+    recipe.fit(whole.take(half))
+    rest = whole.take(~half)
+    asked = Asked(prompts=rest.prompts, categories=rest.categories, models=whole.models, abilities=whole.means)
+    success = recipe.judge(asked).success
+    assert success is not None
+    easy, tiny = rest.categories == "easy", success[:, whole.models.index("tiny-7b")]
+    assert tiny[easy].mean() > tiny[~easy].mean() + 0.3
+
+
+def test_the_command_measures_a_file_and_draws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    # Categories' means in place of the recipe: five fits of it belong to `rung bench routing`'s tests.
+    monkeypatch.setattr("training.benchmarks.budget_world.Recipe", lambda: Named(Category()))
     data = tmp_path / "results.parquet"
     made_up(240, models=("tiny-7b", "mid-13b", "big-70b")).to_parquet(data)
     options = ["--budget", "0.5", "0.75", "--traffic", "even", "drift", "--seeds", "1", "--resamples", "10"]
