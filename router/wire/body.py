@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 import jiter
+import orjson
 from starlette.types import Message, Receive
 
 from router.errors import BodyTooLarge, BodyTooSlow, InvalidJSON, UnsupportedMedia
@@ -101,4 +102,8 @@ def parse_object(body: bytes) -> dict[str, Any]:
         raise InvalidJSON(f"The body is not valid JSON: {error}.") from None
     if not isinstance(value, dict):
         raise InvalidJSON("The body must be one JSON object, not an array or a bare value.")
+    try:
+        orjson.dumps(value)  # what cannot be written again cannot be passed on; 25 us for 100 KB
+    except TypeError:
+        raise InvalidJSON("The body holds an integer of more than 64 bits, which few JSON parsers take.") from None
     return cast("dict[str, Any]", value)

@@ -56,7 +56,7 @@ optional = st.fixed_dictionaries(
         "rung": st.fixed_dictionaries({}, optional={"quality": st.floats(0, 1), "max_cost_usd": st.floats(0, 9)}),
         "metadata": st.just({"session_id": "s"}),
         "modalities": st.just(["text", "audio"]),
-        "unheard_of": st.integers(),
+        "unheard_of": st.integers(-(2**63), 2**64 - 1),  # others end at `parse_object`
     },
 )
 bodies = st.builds(
