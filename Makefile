@@ -46,7 +46,7 @@ lock: ## renew the locks (needs uv); COOLDOWN keeps releases of the last two wee
 	./requirements/lock
 
 clean: ## remove what was installed and built
-	rm -rf $(VENV) build
+	rm -rf $(VENV) .venv-bench build
 
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "Rung needs Python 3.11, 3.12 or 3.13 on PATH (or: make PYTHON=/path/to/python3.12)"; exit 1; }
