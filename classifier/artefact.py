@@ -8,7 +8,7 @@ A folder holds
     model gave for them
 
 Loading checks the sums, the schema, the shapes and the golden texts: a file that was damaged, mixed up with
-    another version's or met by changed code is refused, never half used.
+another version's or met by changed code is refused, never half used.
 """
 
 from __future__ import annotations

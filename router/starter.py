@@ -22,7 +22,7 @@ log = logging.getLogger("rung.starter")
 LOCAL_UPSTREAM = f"local/{MODEL_ID}"
 # A server on the same machine or network answers at once or not at all.
 PROBE_TIMEOUT_S = 2.0
-# MMLU-Pro's leaderboard by size of open models, rounded: (billions of parameters, ability).
+# Our own rough priors for open models by size: (billions of parameters, ability on MMLU-Pro's scale).
 _ABILITY_BY_SIZE = ((1.5, 0.20), (4.0, 0.38), (9.0, 0.48), (16.0, 0.58), (40.0, 0.68), (130.0, 0.75))
 _LARGEST_ABILITY = 0.8
 _UNSIZED_ABILITY = 0.5

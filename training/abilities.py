@@ -3,8 +3,8 @@
 A model is placed, in this order,
 
 1. by its own results in the `mmlu_pro` file, where it has them;
-2. by `abilities.csv`: accuracies as published (MMLU-Pro's leaderboard, model cards), or our estimate where
-   none is;
+2. by `abilities.csv`: accuracies as recalled from published ones, which have not been held against their sources,
+   or our estimate where none was recalled;
 3. by its results elsewhere: where its mean score falls among those of models of known ability (`place`).
 """
 
@@ -26,7 +26,7 @@ UNKNOWN = 0.6  # the middle of the models in use in 2025, for a model of which n
 
 
 @cache
-def published() -> dict[str, float]:
+def listed() -> dict[str, float]:
     """Ability per model name, exact and plain (the first row of a plain name counts), from the table."""
     with TABLE.open(encoding="utf-8", newline="") as file:
         rows = [(row["model"], float(row["mmlu_pro"])) for row in csv.DictReader(file)]
@@ -40,10 +40,10 @@ def abilities(
 
     Args:
         models: (m,) their names.
-        means: (m,) mean score of each in that file, to place those that nothing is published of.
+        means: (m,) mean score of each in that file, to place those that the table does not list.
         known: abilities measured elsewhere, by plain name; they go before the table.
     """
-    table = {**published(), **(known or {})}
+    table = {**listed(), **(known or {})}
     found = np.array([table.get(model, table.get(plain_name(model), np.nan)) for model in models])
     return place(np.asarray(means, float), found)
 

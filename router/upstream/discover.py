@@ -1,8 +1,7 @@
 """Which providers the environment has keys for, and a sensible ladder of current models for exactly those.
 
-Pure: the environment is passed in. Prices and windows come from LiteLLM's map (see `pricing`); the abilities
-    below are
-priors on MMLU-Pro's scale, without thinking, from the providers' and public leaderboards' figures of 2026.
+Pure: the environment is passed in. Prices and windows come from LiteLLM's map (see `pricing`). The abilities
+below are our own rough priors on MMLU-Pro's scale, without thinking; they have not been held against published figures.
 """
 
 from __future__ import annotations

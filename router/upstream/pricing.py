@@ -1,8 +1,7 @@
 """What LiteLLM's model map knows of a model: prices, windows, capabilities, its thinking dial.
 
 The map is read as the file that it is in the installed package: 50 ms, against seconds for importing LiteLLM.
-    Prices
-are carried over exactly: the file's decimal digits, times 10^15, are nano-dollars per million tokens.
+Prices are carried over exactly: the file's decimal digits, times 10^15, are nano-dollars per million tokens.
 """
 
 from __future__ import annotations
