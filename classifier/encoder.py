@@ -7,6 +7,7 @@ the encoder's `name`, and loading it with another is an error (see `classifier.a
 from __future__ import annotations
 
 from collections.abc import Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -35,6 +36,11 @@ class Encoder(Protocol):
         """Length of its vectors."""
         ...
 
+    @property
+    def fingerprint(self) -> str:
+        """Tells encoders of one name apart."""
+        ...
+
     def encode(self, reading: Reading, rows: NDArray[np.intp]) -> Vector:
         """(dimensions,) a vector of length 1, or zeros where nothing of the text is known.
 
@@ -61,6 +67,11 @@ class StaticEncoder:
         self._scale = scale
         self.vocabulary = vocabulary
         self.dimensions = int(table.shape[1])
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the table."""
+        return sha256(self._table.tobytes() + np.ascontiguousarray(self._scale).tobytes()).hexdigest()
 
     def encode(self, reading: Reading, rows: NDArray[np.intp]) -> Vector:  # noqa: ARG002 - the words are in `rows`
         """(dimensions,) see `Encoder`."""
@@ -91,6 +102,7 @@ class SentenceTransformerEncoder:
             ) from missing
         self._model: Any = SentenceTransformer(model)
         self.name = PREFIX + model
+        self.fingerprint = ""  # the name tells which weights
         self.dimensions = int(self._model.get_sentence_embedding_dimension())
 
     def encode(self, reading: Reading, rows: NDArray[np.intp]) -> Vector:  # noqa: ARG002 - it has its own tokens

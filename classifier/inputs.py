@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from classifier.encoder import Encoder
-from classifier.features import NAMES, Features
+from classifier.features import NAMES, SCHEMA, Features
 from classifier.text import read
 from classifier.vocabulary import Vocabulary
 
@@ -29,6 +31,13 @@ class Inputs:
         self.vocabulary = vocabulary
         self._features = Features(vocabulary.tokens)
         self.sizes = (encoder.dimensions, len(NAMES))
+
+    @cached_property
+    def schema(self) -> str:
+        """Names what the numbers mean: inputs of equal schemas are comparable, others are not."""
+        tokens = sha256("\n".join(self.vocabulary.tokens).encode()).hexdigest()
+        named = f"{self.encoder.name}|{self.encoder.fingerprint}|{tokens}|{SCHEMA}"
+        return sha256(named.encode()).hexdigest()[:16]
 
     def compute(self, text: str) -> Vector:
         """(D,) of one text; D is the sum of `sizes`."""
