@@ -4,16 +4,17 @@
 |---|---|
 | the request itself is refused | none: every model would refuse it |
 | content is refused by a filter | none: another model must not be a way around it |
-| the operator's key is refused; the provider is out of reach | the next attempt with another provider |
+| the operator's key is refused; the provider is out of reach | the next attempt, elsewhere if there is one |
 | rate limit, overload, time-out, garbage | the next attempt |
 | the model is unknown there, or the prompt too long for it | the next attempt |
-| thinking ate the answer | the same model once more without thinking, then none |
+| thinking ate the answer | the same model once more with the least thinking, or with twice the room; then none |
 
 Never another attempt after the client has had its first byte, and never more than `most` in all.
 """
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -31,6 +32,7 @@ class Failure(StrEnum):
     OVERLOADED = "overloaded"
     TIMEOUT = "timeout"
     GARBAGE = "garbage"
+    MISSING = "missing"
     UNSUPPORTED = "unsupported"
     STARVED = "starved"
 
@@ -46,6 +48,7 @@ COUNTED = frozenset(
         Failure.OVERLOADED,
         Failure.TIMEOUT,
         Failure.GARBAGE,
+        Failure.MISSING,
     }
 )
 
@@ -70,6 +73,8 @@ def next_attempt(
     *,
     most: int = 3,
     least_allowance: int = 0,
+    room: int = 0,
+    shut: Container[str] = (),
     streaming: bool = False,
 ) -> Attempt | None:
     """The attempt to make after those that were tried, or None.
@@ -79,24 +84,36 @@ def next_attempt(
         providers: who runs each of them.
         tried: the attempts made so far, in order; the last one has just failed.
         most: upstream attempts in all, the retry after starvation included.
-        least_allowance: the least thinking that the last model can do, for the retry after starvation.
+        least_allowance: the least thinking that the last model can do, and room: the most that it may produce, in
+            tokens, for the retry after starvation.
+        shut: models that are kept away from, because their breakers are open.
         streaming: whether the client has had its first byte.
     """
     last = tried[-1]
     if streaming or last.failure in FINAL or len(tried) >= most:
         return None
     if last.failure is Failure.STARVED:
-        return _unstarved(tried, least_allowance)
+        return _unstarved(tried, least_allowance, room)
     gone = {t.provider for t in tried if t.failure in OF_THE_PROVIDER}
     made = {t.attempt.model for t in tried}
-    left = (a for a, provider in zip(plan, providers, strict=True) if a.model not in made and provider not in gone)
-    return next(left, None)
+    left = [
+        (provider in gone, place, attempt)
+        for place, (attempt, provider) in enumerate(zip(plan, providers, strict=True))
+        if attempt.model not in made and attempt.model not in shut
+    ]
+    return min(left, default=(False, 0, None), key=lambda found: found[:2])[2]
 
 
-def _unstarved(tried: tuple[Tried, ...], least_allowance: int) -> Attempt | None:
+def _unstarved(tried: tuple[Tried, ...], least_allowance: int, room: int) -> Attempt | None:
     starved = [t for t in tried if t.failure is Failure.STARVED]
     last = starved[-1].attempt
-    if len(starved) > 1 or last.allowance <= least_allowance:
+    if len(starved) > 1:
         return None
-    # The cap stays: what thinking leaves is the answer's.
-    return replace(last, allowance=least_allowance)
+    if last.allowance > least_allowance:
+        # The cap stays: what thinking leaves is the answer's.
+        return replace(last, allowance=least_allowance)
+    wider = min(room, 2 * last.max_tokens)
+    if wider <= last.max_tokens:
+        return None
+    # Also the prompt's part of the worst case is scaled, which is too much by a little and never too little.
+    return replace(last, max_tokens=wider, worst_cost_nano=-(-last.worst_cost_nano * wider // last.max_tokens))

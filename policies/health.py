@@ -1,6 +1,6 @@
 """The circuit breaker of one model: closed, open, half-open. A pure state machine; the clock is passed in.
 
-closed     calls go through; `threshold` failures without a success between them open it
+closed     calls go through; so many failures without a success between them open it
 open       calls are kept away until `until_s`
 half-open  from then on one call at a time may try; success closes it, failure opens it for twice as long
 """
@@ -56,8 +56,12 @@ class Breaker:
         if self.allows(now_s):
             return ""
         if self.state(now_s) is State.OPEN:
-            return f"it failed {self.failures} times in a row; it is tried again in {self.until_s - now_s:.0f} s"
-        return f"it failed {self.failures} times in a row; another call is trying it now"
+            return f"it failed {_times(self.failures)}; it is tried again in {self.until_s - now_s:.0f} s"
+        return f"it failed {_times(self.failures)}; another call is trying it now"
+
+
+def _times(failures: int) -> str:
+    return "just now" if failures == 1 else f"{failures} times in a row"
 
 
 def called(breaker: Breaker, now_s: float) -> Breaker:
@@ -67,12 +71,19 @@ def called(breaker: Breaker, now_s: float) -> Breaker:
     return replace(breaker, probe_until_s=now_s + PROBE_LEASE_S)
 
 
+def left(breaker: Breaker) -> Breaker:
+    """After a try that ended without news, because its client went away: the next call may try."""
+    return replace(breaker, probe_until_s=0.0)
+
+
 def succeeded(_breaker: Breaker) -> Breaker:
     """After a success: closed, whatever it was."""
     return Breaker()
 
 
-def failed(breaker: Breaker, now_s: float, *, retry_after_s: float = 0.0, jitter: float = 0.0) -> Breaker:
+def failed(
+    breaker: Breaker, now_s: float, *, retry_after_s: float = 0.0, jitter: float = 0.0, threshold: int = THRESHOLD
+) -> Breaker:
     """After a failure that is the provider's fault.
 
     Args:
@@ -80,12 +91,16 @@ def failed(breaker: Breaker, now_s: float, *, retry_after_s: float = 0.0, jitter
         now_s: seconds on any clock that does not go back.
         retry_after_s: what the provider asked for; a wish for a pause opens the breaker at once.
         jitter: 0..1, lengthens the pause by up to a quarter, so that many processes do not try all at once.
+        threshold: failures in a row that open it.
     """
     failures = breaker.failures + 1
     state = breaker.state(now_s)
     if state is State.OPEN:
         return replace(breaker, failures=failures)  # a call from before; its failure is no news
-    if state is State.CLOSED and failures < THRESHOLD and retry_after_s <= 0:
+    if state is State.CLOSED and failures < threshold and retry_after_s <= 0:
         return replace(breaker, failures=failures)
-    pause = max(min(MAX_PAUSE_S, breaker.pause_s * 2 or FIRST_PAUSE_S), retry_after_s)
+    if state is State.CLOSED and failures < threshold:
+        pause = retry_after_s  # a healthy provider that asks for a moment gets that moment, and no more
+    else:
+        pause = max(min(MAX_PAUSE_S, breaker.pause_s * 2 or FIRST_PAUSE_S), retry_after_s)
     return Breaker(failures=failures, pause_s=pause, until_s=now_s + pause * (1 + jitter / 4))

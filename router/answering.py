@@ -11,11 +11,13 @@ from typing import Any
 
 import orjson
 
+from policies.candidates import room
 from policies.receipt import receipt
 from policies.types import Attempt, Decision
-from router.billing import Bill, bill
+from router.billing import Bill, bill, with_lost
+from router.course import Course, Lost
 from router.dispatch import Dispatcher, Opened, Trail
-from router.errors import DRAINING, Draining, RungError, UpstreamError, UpstreamTimeout
+from router.errors import DRAINING, Draining, RungError, UpstreamError
 from router.records import answered, failed, remembered
 from router.settlement import Ending, Settler
 from router.store import Answer, Hold, Places, Receipt
@@ -97,15 +99,20 @@ class Answering:
             UpstreamError: no attempt of the plan succeeded; what it may have cost is booked.
         """
         self._settler.watch(hold, lambda: hold.amount_nano)
+        course = self._course(turn, hold)
         try:
             served = await self._dispatcher.complete(
-                decision.plan, turn.config.ladder.targets, turn.request, turn.config.settings.server.request_timeout_s
+                decision.plan,
+                turn.config.ladder.targets,
+                turn.request,
+                turn.config.settings.server.request_timeout_s,
+                course,
             )
         except BaseException as error:
-            self._give_up(turn, decision, hold, error)
+            self._give_up(turn, decision, hold, error, course)
             raise
         reply, trail = served.reply, served.trail
-        charge = self._bill(turn, trail.attempt, reply.usage, reply.output_chars)
+        charge = with_lost(self._bill(turn, trail.attempt, reply.usage, reply.output_chars), trail.lost_nano)
         keep = turn.answer_key is not None and worth_keeping(reply.body, reply.finish_reason)
         await self._settler.end(
             hold, self._ending(turn, trail, charge, reply.finish_reason, reply.body if keep else None)
@@ -122,18 +129,38 @@ class Answering:
             UpstreamError: no attempt of the plan gave a first frame.
         """
         self._settler.watch(hold, lambda: hold.amount_nano)
+        course = self._course(turn, hold)
         try:
             opened = await self._dispatcher.open(
-                decision.plan, turn.config.ladder.targets, turn.request, turn.config.settings.server.request_timeout_s
+                decision.plan,
+                turn.config.ladder.targets,
+                turn.request,
+                turn.config.settings.server.request_timeout_s,
+                course,
             )
         except BaseException as error:
-            self._give_up(turn, decision, hold, error)
+            self._give_up(turn, decision, hold, error, course)
             raise
-        tally, attempt = opened.stream.tally, opened.trail.attempt
-        self._settler.watch(hold, lambda: self._bill(turn, attempt, tally.usage, tally.output_chars).cost_nano)
+        tally, attempt, lost = opened.stream.tally, opened.trail.attempt, opened.trail.lost_nano
+        self._settler.watch(hold, lambda: lost + self._bill(turn, attempt, tally.usage, tally.output_chars).cost_nano)
         frames = self._frames(turn, opened, hold)
         await anext(frames)  # only a generator that is under way settles when it is closed
         return EventStream(frames, self._headers(turn, opened.trail, None), farewell=_FAREWELL)
+
+    def _course(self, turn: Turn, hold: Hold) -> Course:
+        """What the dispatcher is to know of the request's money and room, and where it notes its attempts."""
+        models = turn.config.ladder.models
+        return Course(
+            hold=hold,
+            cost=lambda lost: self._cost_of(turn, lost),
+            more=self._settler.reserve_more,
+            room=lambda model: room(models[model], turn.demand),
+        )
+
+    def _cost_of(self, turn: Turn, lost: Lost) -> int:
+        if lost.usage is None:
+            return lost.attempt.expected_cost_nano
+        return self._bill(turn, lost.attempt, lost.usage, lost.output_chars).cost_nano
 
     async def _frames(self, turn: Turn, opened: Opened, hold: Hold) -> AsyncGenerator[bytes]:
         """Once b"" and then the client's frames. Settled before the end is told, or when the client leaves."""
@@ -153,7 +180,7 @@ class Answering:
                 yield frame(self._usage_event(turn, opened.stream.tally, charge, opened.trail.attempt))
             yield DONE
         except UpstreamError as error:
-            self._metrics.upstream_errors.labels(opened.trail.attempt.model, error.code).inc()
+            self._dispatcher.broke(opened.trail.attempt, error)
             yield as_sse(error)
         except Exception:
             log.exception("a stream failed unexpectedly")
@@ -166,17 +193,19 @@ class Answering:
     def _stream_ending(self, turn: Turn, opened: Opened, recorder: Recorder | None) -> tuple[Bill, Ending]:
         tally = opened.stream.tally
         charge = self._bill(turn, opened.trail.attempt, tally.usage, tally.output_chars)
+        charge = with_lost(charge, opened.trail.lost_nano)
         answer = recorder.completion(charge.usage.as_openai()) if recorder is not None else None
         finish = tally.finish_reason if recorder is not None else "interrupted"
         return charge, self._ending(turn, opened.trail, charge, finish, answer)
 
     def _bill(self, turn: Turn, attempt: Attempt, usage: Usage, output_chars: int) -> Bill:
-        prices = turn.config.ladder.models[attempt.model].prices
+        prices = attempt.prices or turn.config.ladder.models[attempt.model].prices
         return bill(prices, usage, input_chars=input_chars(turn.request), output_chars=output_chars)
 
     def _ending(self, turn: Turn, trail: Trail, charge: Bill, finish: str | None, answer: bytes | None) -> Ending:
         self._count(turn, trail.attempt, charge)
         return Ending(
+            spare=trail.spare,
             cost_nano=charge.cost_nano,
             estimated=charge.estimated,
             receipt=_receipt(turn, answered(turn, trail, charge, finish)),
@@ -188,21 +217,22 @@ class Answering:
         used = (usage.input or 0) + (usage.output or 0)
         return Places(request_id=turn.id, rules=turn.rules, extra_tokens=used - turn.demand.input_tokens)
 
-    def _give_up(self, turn: Turn, decision: Decision, hold: Hold, error: BaseException) -> None:
-        """Book what a call without an answer may have cost.
+    def _give_up(self, turn: Turn, decision: Decision, hold: Hold, error: BaseException, course: Course) -> None:
+        """Book what calls without an answer may have cost.
 
         A refused or unreachable call costs nothing. One that ran into the deadline, or whose client went away, has most
         likely been worked on and billed: its expected cost is booked, marked as an estimate.
         """
-        first = decision.plan[0]
-        maybe_billed = isinstance(error, UpstreamTimeout | asyncio.CancelledError)
-        cost = first.expected_cost_nano if maybe_billed else 0
+        if course.current is not None and isinstance(error, asyncio.CancelledError):
+            course.lost.append(Lost(attempt=course.current))
+        last = course.tried[-1].attempt if course.tried else decision.plan[0]
         ending = Ending(
-            cost_nano=cost,
-            estimated=maybe_billed,
-            receipt=_receipt(turn, failed(turn, first, error, cost)),
+            cost_nano=course.lost_nano,
+            estimated=bool(course.lost),
+            receipt=_receipt(turn, failed(turn, course.current or last, error, course)),
             answer=_landing(turn, None),
             places=Places(request_id=turn.id, rules=turn.rules),
+            spare=tuple(course.spare),
         )
         self._settler.end_soon(hold, ending)
 

@@ -25,6 +25,7 @@ from router.api.openapi import describe
 from router.dispatch import Dispatcher
 from router.errors import RungError, StoreUnavailable, UpstreamError
 from router.estimation import Estimator
+from router.health import Health
 from router.ladder import Ladder
 from router.live import Live, configure
 from router.middleware import Envelope, HotPath
@@ -59,6 +60,7 @@ class Gateway:
     service: Service
     metrics: Metrics
     settler: Settler
+    health: Health
     draining: bool = False
 
     @property
@@ -154,13 +156,19 @@ async def _open(settings: Settings, resources: Resources, metrics: Metrics, stac
     stack.callback(estimator.close)
     upstream = await stack.enter_async_context(UpstreamClient())
     settler = Settler(store)
-    answering = Answering(dispatcher=Dispatcher(upstream, _failure_counter(metrics)), settler=settler, metrics=metrics)
+    breakers = Health(
+        threshold=lambda: live.current.settings.breaker_failures,
+        on_open=lambda model: metrics.breakers.labels(model).inc(),
+    )
+    dispatcher = Dispatcher(upstream, _failure_counter(metrics), breakers)
+    answering = Answering(dispatcher=dispatcher, settler=settler, metrics=metrics)
     service = Service(
         live=live,
         store=store,
         estimator=estimator,
         answering=answering,
         metrics=metrics,
+        health=breakers,
         pepper=pepper,
     )
     gateway = Gateway(
@@ -170,9 +178,10 @@ async def _open(settings: Settings, resources: Resources, metrics: Metrics, stac
         service=service,
         metrics=metrics,
         settler=settler,
+        health=breakers,
     )
     stack.push_async_callback(_drain, gateway)
-    works = [settler.keep_alive(), _warm(upstream)]
+    works = [settler.keep_alive(), _warm(upstream), breakers.share(store.health)]
     path = configuration.configured_path(os.environ)
     if path is not None:
         works.append(live.watch(path, _after_reload(live, store, metrics, resources.demo_key)))

@@ -49,6 +49,13 @@ def bill(prices: Prices, usage: Usage, *, input_chars: int, output_chars: int) -
         return Bill(cost_nano=_price(prices, whole), usage=whole, estimated=True)
 
 
+def with_lost(charge: Bill, lost_nano: int) -> Bill:
+    """The bill of a request whose earlier attempts may have cost so much (nano-dollars): marked as an estimate then."""
+    if not lost_nano:
+        return charge
+    return Bill(cost_nano=charge.cost_nano + lost_nano, usage=charge.usage, estimated=True)
+
+
 def _or_estimate(reported: int | None, chars: int) -> int:
     return -(-chars // CHARS_PER_TOKEN) if reported is None else reported
 

@@ -22,6 +22,8 @@ RungError
 ├── Draining                  503  the process is shutting down
 └── UpstreamError             502  the provider failed; `retryable` and `status` say how
     ├── UpstreamRejected      400  the provider refuses this request (its 400, 404, 413, 422)
+    │   └── UpstreamTooLong   400  the prompt is longer than this model's window: another's may hold it
+    ├── UpstreamModelMissing  502  the provider does not know the model: the operator must mend its name
     ├── UpstreamCredentials   502  the provider refuses our key: the operator must mend it
     ├── UpstreamRateLimited   503  the provider's 429, with its Retry-After
     ├── UpstreamTimeout       504
@@ -236,6 +238,19 @@ class UpstreamRejected(UpstreamError):
     type = "invalid_request_error"
     code = "upstream_rejected"
     retryable = False
+
+
+class UpstreamTooLong(UpstreamRejected):
+    """The provider finds the prompt longer than this model's window; a fallback with a longer one may serve."""
+
+    code = "context_length_exceeded"
+    retryable = True
+
+
+class UpstreamModelMissing(UpstreamError):
+    """The provider does not know the model, or does not let our key use it: a fallback may serve."""
+
+    code = "upstream_model_not_found"
 
 
 class UpstreamCredentials(UpstreamError):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import orjson
@@ -40,6 +40,7 @@ class Inputs:
     purse: Purse
     draw: float | None
     now_s: float
+    down: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 _RULES: TypeAdapter[Rules] = TypeAdapter(Rules)
@@ -72,6 +73,7 @@ def decide_again(rules: bytes, inputs: Any) -> Decision | None:  # noqa: ANN401 
             wishes=given.wishes,
             purse=given.purse,
             policy=kept.policy,
+            down=given.down,
             exploration_draw=given.draw,
             now_s=given.now_s,
         )

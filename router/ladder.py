@@ -163,4 +163,5 @@ def _target(
         max_output=model.max_output,
         extra_params=extra,
         options=options,
+        timeout_s=entry.timeout_s,
     )

@@ -11,6 +11,7 @@ from policies.cost import usd
 from policies.receipt import receipt
 from policies.types import Attempt, Decision
 from router.billing import Bill
+from router.course import Course
 from router.dispatch import Trail
 from router.inputs import as_plain, decide_again
 from router.turn import Turn
@@ -38,18 +39,24 @@ def answered(turn: Turn, trail: Trail, charge: Bill, finish: str | None) -> byte
         },
         "cost_nano": charge.cost_nano,
         "cost_usd": usd(charge.cost_nano),
+        "lost_nano": trail.lost_nano,
         "estimated": charge.estimated,
     }
     return _record(turn, served, None)
 
 
-def failed(turn: Turn, attempt: Attempt, error: BaseException, cost_nano: int) -> bytes:
+def failed(turn: Turn, attempt: Attempt, error: BaseException, course: Course) -> bytes:
     """The record of a request that got no answer."""
+    cost_nano = course.lost_nano
     served = {
         "model": attempt.model,
         "tier": attempt.tier,
+        "attempts": len(course.tried),
+        "failures": course.failures,
         "cost_nano": cost_nano,
         "cost_usd": usd(cost_nano),
+        "lost_nano": cost_nano,
+        "estimated": bool(course.lost),
     }
     return _record(turn, served, getattr(error, "code", type(error).__name__))
 

@@ -22,6 +22,7 @@ from router import errors
 from router.answering import Answering, Reply
 from router.auth import allowed_models, require_model
 from router.estimation import Estimator, forecast_of
+from router.health import Health
 from router.inputs import Inputs
 from router.ladder import Ladder
 from router.live import Live
@@ -65,11 +66,13 @@ class Service:
         estimator: Estimator,
         answering: Answering,
         metrics: Metrics,
+        health: Health,
         pepper: bytes,
     ) -> None:
         self._live = live
         self._shares = StrongShares()
         self._store = store
+        self._health = health
         self._pepper = pepper
         self._estimator = estimator
         self._answering = answering
@@ -205,6 +208,7 @@ class Service:
             purse=purse,
             draw=random.random() if turn.wishes.explore > 0 else None,  # noqa: S311 - not a secret
             now_s=time.time(),
+            down=self._health.down(),
         )
         try:
             turn.decision = decide(
@@ -214,11 +218,15 @@ class Service:
                 wishes=given.wishes,
                 purse=given.purse,
                 policy=turn.config.policy,
+                down=given.down,
                 exploration_draw=given.draw,
                 now_s=given.now_s,
             )
         except refusals.PolicyError as error:
-            raise as_reply(error) from None
+            reply = as_reply(error)
+            if isinstance(error, refusals.NotReachable):
+                reply.retry_after_s = self._health.opens_in_s()
+            raise reply from None
         return turn.decision
 
     def _count_strong(self, turn: Turn, decision: Decision) -> None:

@@ -122,6 +122,8 @@ class ModelSettings(_Section):
     reasoning: ReasoningSettings | None = None
     latency_s: Annotated[float, Field(gt=0)] | None = None
     tokens_per_s: Annotated[float, Field(gt=0)] | None = None
+    # After so long without an answer (of a stream: without its first words), the plan's next model has its turn.
+    timeout_s: Annotated[float, Field(gt=0)] | None = None
     # Fields of a request that OpenAI's format does not have and that this upstream takes, such as `top_k` on vLLM.
     extra_fields: list[str] = []
     # LiteLLM's own options for the provider, such as `aws_region_name`, `vertex_project` or `api_version`.
@@ -195,6 +197,8 @@ class Settings(BaseSettings):
     tenants: list[TenantSettings] = []
     # The operator's knobs of the decision, checked by `policies.declared` (docs/policy.md).
     policies: dict[str, Any] = {}
+    # Failures in a row after which a model is put aside for a while; 0 never puts one aside.
+    breaker_failures: Annotated[int, Field(ge=0, le=1000)] = 5
     metrics_tenant_label: bool = False
 
     @model_validator(mode="after")

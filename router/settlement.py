@@ -32,6 +32,7 @@ class Ending:
     Attributes:
         cost_nano: what it has cost, nano-dollars; 0 releases the whole hold. estimated: see `router.billing.Bill`.
         receipt: the decision's record. answer: for the cache, or None. places: the limits' places to give back.
+        spare: holds beside the one that is settled; released after it, so that the money was covered all along.
     """
 
     cost_nano: int
@@ -39,6 +40,7 @@ class Ending:
     receipt: Receipt
     answer: Answer | None = None
     places: Places | None = None
+    spare: tuple[Hold, ...] = ()
 
 
 class Settler:
@@ -69,8 +71,18 @@ class Settler:
 
     def end_soon(self, hold: Hold, ending: Ending) -> asyncio.Task[None]:
         """Settle in a task of its own, which cancelling the caller does not reach."""
-        self._open.pop(hold.id, None)
+        for ended in (hold, *ending.spare):
+            self._open.pop(ended.id, None)
         return self._spawn(self._settle(hold, ending))
+
+    async def reserve_more(self, hold: Hold, amount_nano: int, number: int) -> Hold | None:
+        """Set more money aside for an open request; None where the budget has it not, or the store is away."""
+        try:
+            more = await self._store.ledger.reserve(hold.tenant, f"{hold.id}-{number}", amount_nano, scopes=hold.scopes)
+        except RungError:
+            return None
+        self.watch(more, lambda: 0)
+        return more
 
     def note(self, tenant: str, receipt: Receipt | None, places: Places, answer: Answer | None = None) -> None:
         """Record a request that made no call, free its places and land its flight, in a task of its own."""
@@ -115,6 +127,8 @@ class Settler:
                 receipt=ending.receipt,
                 places=ending.places,
             )
+            for spare in ending.spare:
+                await self._store.closing(spare.tenant, settlement=Settlement(hold=spare, cost_nano=0))
         except Exception:
             log.exception("the settlement of %s failed; the store's reaper will end its hold", hold.id)
 

@@ -51,6 +51,12 @@ class Metrics:
             "rung_upstream_errors", "Failed upstream attempts, by model and error code.", ["model", "code"],
             registry=self.registry,
         )  # fmt: skip
+        self.breakers = Counter(
+            "rung_breaker_openings",
+            "Times that a model was put aside for a while because it kept failing, by model.",
+            ["model"],
+            registry=self.registry,
+        )
         self.defaulted = Counter(
             "rung_default_estimates",
             "Decisions made with the marked default because the classifier failed or was late.",

@@ -126,5 +126,11 @@ def fake_settings(base_url: str, data_dir: Path, **changes: Any) -> Settings:
     """Settings of a gateway in front of a fake upstream."""
     store = {"data_dir": data_dir, "timeout_ms": PATIENT_MS}
     patient = {"timeout_ms": PATIENT_MS}
-    content: dict[str, Any] = {"models": fake_ladder(base_url), "store": store, "classifier": patient}
+    # What one test makes fail shall not be put aside for the next; what is tested of breakers sets them.
+    content: dict[str, Any] = {
+        "models": fake_ladder(base_url),
+        "store": store,
+        "classifier": patient,
+        "breaker_failures": 0,
+    }
     return Settings.model_validate({**content, **changes})

@@ -14,6 +14,7 @@ REVISION = "b:rev"
 TENANTS = "b:tenants"
 EPOCH = "b:epoch"
 SWEEP = "b:sweep"
+HEALTH = "b:health"
 
 # Keys without a time to live, by what follows `b:` or the tenant's tag, and why. A test lets no others live
 # for ever.

@@ -25,6 +25,7 @@ from router.store.decisions import DecisionStream
 from router.store.directory import Directory
 from router.store.epoch import enter
 from router.store.flights import Flights, Look, Role
+from router.store.health import HealthBoard
 from router.store.ledger import Ledger
 from router.store.ledger_types import Ending, Standing
 from router.store.limits import CONCURRENCY_LEASE_S, Limiter, Rule, Verdict
@@ -91,7 +92,7 @@ class Store:
 
     Attributes:
         connection: carries every command.
-        ledger, books, directory, limiter, cache, flights, decisions: the parts.
+        ledger, books, directory, limiter, cache, flights, decisions, pace, health: the parts.
         outbox: settlements that wait for the store's return.
         epoch: names this set of books; see docs/ledger.md.
     """
@@ -105,6 +106,7 @@ class Store:
         self.flights = Flights(connection)
         self.decisions = DecisionStream(connection)
         self.pace = PaceBook(connection)
+        self.health = HealthBoard(connection)
         self.directory = Directory(connection, pepper, self.ledger)
         self.outbox = Outbox(self.ledger)
         self.upkeep = Upkeep(connection, self.directory, self.ledger, self.books, self.outbox)

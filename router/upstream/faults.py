@@ -21,9 +21,11 @@ import orjson
 from router.errors import (
     UpstreamCredentials,
     UpstreamError,
+    UpstreamModelMissing,
     UpstreamRateLimited,
     UpstreamRejected,
     UpstreamTimeout,
+    UpstreamTooLong,
     UpstreamUnreachable,
 )
 
@@ -71,8 +73,12 @@ def from_status(status: int, headers: Mapping[str, str], body: bytes, model: str
     elif HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
         kind, words = UpstreamUnreachable, "redirects, which is not followed: set its final URL as api_base"
     message = f"the provider of {model} {words} (HTTP {status})"
+    if status == HTTPStatus.NOT_FOUND and _names_the_model(detail):
+        words = "does not know the model, or keeps it from our key: mend `upstream` or `api_base`"
+        return UpstreamModelMissing(f"the provider of {model} {words} (HTTP {status})", upstream_status=status)
     if kind is UpstreamRejected:
-        return UpstreamRejected(f"{message}: {quote(detail)}", upstream_status=status, param=_param(detail))
+        refused = UpstreamTooLong if _too_long(detail) else UpstreamRejected
+        return refused(f"{message}: {quote(detail)}", upstream_status=status, param=_param(detail))
     wait = retry_after_s(headers) if kind is UpstreamRateLimited else None
     return kind(message, upstream_status=status, retry_after_s=wait)
 
@@ -153,6 +159,19 @@ def _detail(body: bytes) -> Mapping[str, Any]:
 def _code(detail: Mapping[str, Any]) -> str:
     code = detail.get("code")
     return code if isinstance(code, str) else str(detail.get("type") or "")
+
+
+def _names_the_model(detail: Mapping[str, Any]) -> bool:
+    """Whether a 404 is about the model, or about the whole URL (which says nothing), and not about a file."""
+    return not detail or "model" in str(detail.get("message", "")).lower() or _code(detail) == "model_not_found"
+
+
+# OpenAI's code; what Anthropic, vLLM and Gemini say instead.
+_TOO_LONG = re.compile(r"prompt is too long|maximum context length|input token count .* exceeds", re.IGNORECASE)
+
+
+def _too_long(detail: Mapping[str, Any]) -> bool:
+    return _code(detail) == "context_length_exceeded" or bool(_TOO_LONG.search(str(detail.get("message", ""))[:2000]))
 
 
 def _param(detail: Mapping[str, Any]) -> str | None:

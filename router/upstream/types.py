@@ -35,6 +35,8 @@ class UpstreamModel:
         max_output: the most tokens that the model produces in one call, thinking included, or None where
             unknown.
         extra_params: names of non-standard request parameters that are passed on to this model.
+        timeout_s: seconds for a whole answer or a stream's first frame, after which another model has its turn; None:
+            as long as the request may take.
         options: LiteLLM's provider settings (`aws_region_name`, `vertex_project`, `api_version`), as sorted
             pairs.
     """
@@ -46,6 +48,7 @@ class UpstreamModel:
     max_output: int | None = None
     extra_params: frozenset[str] = frozenset()
     options: tuple[tuple[str, str], ...] = ()
+    timeout_s: float | None = None
 
     @property
     def provider(self) -> str:

@@ -35,8 +35,10 @@ def test_what_every_model_would_refuse_is_not_tried_elsewhere(failure: Failure):
 
 
 @pytest.mark.parametrize("failure", sorted(OF_THE_PROVIDER))
-def test_a_provider_that_is_gone_is_passed_over_with_all_its_models(failure: Failure):
+def test_a_provider_that_is_gone_is_asked_for_another_model_only_as_a_last_resort(failure: Failure):
     assert after(failure) is B1
+    assert after(failure, failure) is A2
+    assert after(failure, failure, failure) is None
 
 
 @pytest.mark.parametrize("failure", [Failure.RATE_LIMITED, Failure.OVERLOADED, Failure.TIMEOUT, Failure.GARBAGE])
@@ -53,9 +55,19 @@ def test_a_starved_answer_is_retried_once_without_thinking_and_with_the_same_cap
     assert after(Failure.STARVED, Failure.STARVED) is None
 
 
-def test_a_model_that_cannot_think_less_is_not_asked_again():
+def test_a_model_that_cannot_think_less_is_given_twice_the_room_where_there_is_any():
     tried = (Tried(attempt=A1, provider="a", failure=Failure.STARVED),)
     assert next_attempt(PLAN, PROVIDERS, tried, least_allowance=4096) is None
+    assert next_attempt(PLAN, PROVIDERS, tried, least_allowance=4096, room=8192) is None
+    again = next_attempt(PLAN, PROVIDERS, tried, least_allowance=4096, room=10_000)
+    assert again is not None
+    assert (again.model, again.allowance, again.max_tokens, again.worst_cost_nano) == ("a1", 4096, 10_000, 3)
+
+
+def test_a_model_with_an_open_breaker_is_passed_over():
+    tried = (Tried(attempt=A1, provider="a", failure=Failure.TIMEOUT),)
+    assert next_attempt(PLAN, PROVIDERS, tried, shut={"a2"}) is B1
+    assert next_attempt(PLAN, PROVIDERS, tried, shut={"a2", "b1"}) is None
 
 
 def test_nothing_is_tried_after_the_first_byte():

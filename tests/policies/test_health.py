@@ -14,6 +14,7 @@ from policies.health import (
     State,
     called,
     failed,
+    left,
     succeeded,
 )
 
@@ -66,6 +67,20 @@ def test_the_providers_own_wish_for_a_pause_opens_it_at_once():
     breaker = failed(Breaker(), 0.0, retry_after_s=30.0)
     assert not breaker.allows(29.0)
     assert breaker.allows(30.0)
+    assert breaker.why(10.0) == "it failed just now; it is tried again in 20 s"
+    moment = failed(Breaker(), 0.0, retry_after_s=0.5)
+    assert moment.allows(0.5)
+
+
+def test_a_try_that_ends_without_news_lets_the_next_call_try():
+    trying = called(broken(), FIRST_PAUSE_S)
+    assert left(trying).allows(FIRST_PAUSE_S)
+
+
+def test_the_operator_says_how_many_failures_open_it():
+    assert failed(Breaker(), 0.0, threshold=1).state(0.0) is State.OPEN
+    many = reduce(lambda b, _: failed(b, 0.0, threshold=50), range(49), Breaker())
+    assert many.state(0.0) is State.CLOSED
 
 
 def test_jitter_spreads_the_tries_of_many_processes():

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 from pydantic import SecretStr
 
-from policies.types import Attempt
+from policies.fallback import Failure
+from policies.types import Attempt, Control, Reasoning
+from router.course import Course
 from router.dispatch import Dispatcher
 from router.errors import UpstreamError, UpstreamRejected, UpstreamTimeout
+from router.health import Health
+from router.store import Hold
 from router.testing import Answer, FakeUpstream, Fault
 from router.upstream.client import UpstreamClient
 from router.upstream.types import UpstreamModel
@@ -87,6 +92,134 @@ async def test_what_nobody_can_mend_is_not_tried_again(bench: Bench, stream: boo
     with pytest.raises(UpstreamRejected):
         await bench.ask(stream, "a", "b")
     assert len(bench.upstream.received) == 1
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streaming"])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(status=404, error={"message": "The model `x` does not exist", "code": "model_not_found"}),
+        Answer(status=400, error={"message": "too long", "code": "context_length_exceeded"}),
+    ],
+    ids=["an unknown model", "a short window"],
+)
+async def test_what_only_this_model_refuses_another_may_take(bench: Bench, stream: bool, answer: Answer) -> None:
+    bench.upstream.say(answer)
+    number, body = await bench.ask(stream, "a", "b")
+    assert (number, b"42" in body) == (2, True)
+
+
+async def test_of_many_failures_at_once_only_so_many_are_tried_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("router.dispatch.RETRIES_AT_ONCE", 2.0)
+    monkeypatch.setattr("router.dispatch.RETRIES_PER_REQUEST", 0.0)
+    bench.upstream.default = Answer(status=503)
+    for calls in (2, 4, 5, 6):
+        with pytest.raises(UpstreamError):
+            await bench.ask(False, "a", "b")  # noqa: FBT003 - named by the parameter of the other tests
+        assert len(bench.upstream.received) == calls
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streaming"])
+async def test_a_model_s_own_time_out_leaves_time_for_the_next(bench: Bench, stream: bool) -> None:
+    bench.targets["a"] = replace(bench.targets["a"], timeout_s=0.2)
+    bench.upstream.say(Answer(gate=asyncio.Event()))
+    number, body = await bench.ask(stream, "a", "b")
+    assert (number, b"42" in body) == (2, True)
+    assert bench.failures == ["a upstream_timeout"]
+
+
+THINKER = Reasoning(
+    family="openai-effort", control=Control.LEVELS, levels=(("low", 1024), ("medium", 4096)), can_disable=False
+)
+EATEN = Answer(text="", finish_reason="length", output_tokens=100, reasoning_tokens=100)
+
+
+def thinking(bench: Bench, allowance: int) -> tuple[Attempt, ...]:
+    bench.targets = {name: replace(target, reasoning=THINKER) for name, target in bench.targets.items()}
+    return tuple(replace(attempt, allowance=allowance) for attempt in plan("a", "b"))
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streaming"])
+async def test_a_starved_answer_is_asked_for_once_more_with_the_least_thinking(bench: Bench, stream: bool) -> None:
+    attempts, course = thinking(bench, 4096), Course()
+    bench.upstream.say(EATEN)
+    if stream:
+        opened = await bench.dispatcher.open(attempts, bench.targets, BODY, 20, course)
+        async with opened.closing:
+            body, trail = opened.first + b"".join([frames async for frames in opened.rest]), opened.trail
+    else:
+        served = await bench.dispatcher.complete(attempts, bench.targets, BODY, 20, course)
+        body, trail = served.reply.body, served.trail
+    assert b"42" in body
+    assert (trail.attempt.model, trail.attempt.allowance, trail.number) == ("a", 1024, 2)
+    assert [lost.usage.output for lost in course.lost if lost.usage] == [100]
+    assert bench.failures == []
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streaming"])
+async def test_a_starved_answer_that_nobody_can_mend_is_told_as_it_is(bench: Bench, stream: bool) -> None:
+    attempts, course = thinking(bench, 1024), Course()
+    bench.upstream.say(EATEN)
+    if stream:
+        opened = await bench.dispatcher.open(attempts, bench.targets, BODY, 20, course)
+        async with opened.closing:
+            body, trail = opened.first + b"".join([frames async for frames in opened.rest]), opened.trail
+    else:
+        served = await bench.dispatcher.complete(attempts, bench.targets, BODY, 20, course)
+        body, trail = served.reply.body, served.trail
+    assert b'"length"' in body
+    assert (trail.number, trail.lost_nano, course.lost) == (1, 0, [])
+    assert len(bench.upstream.received) == 1
+
+
+async def test_thinking_that_the_client_has_seen_is_not_begun_anew(bench: Bench) -> None:
+    bench.upstream.say(Answer(thinking="hm hm hm", text="", finish_reason="length", reasoning_tokens=3))
+    opened = await bench.dispatcher.open(thinking(bench, 4096), bench.targets, BODY, 20)
+    async with opened.closing:
+        assert b"hm hm" in opened.first + b"".join([frames async for frames in opened.rest])
+    assert len(bench.upstream.received) == 1
+
+
+async def test_a_further_attempt_needs_its_money(bench: Bench) -> None:
+    asked: list[int] = []
+
+    async def none_left(_hold: Hold, nano: int, _number: int) -> None:
+        asked.append(nano)
+
+    hold = Hold(tenant="t", id="h", amount_nano=2, windows="", scopes=(), reserved_at_ms=0)
+    course = Course(hold=hold, more=none_left)
+    bench.targets["a"] = replace(bench.targets["a"], timeout_s=0.2)
+    bench.upstream.say(Answer(gate=asyncio.Event()))
+    with pytest.raises(UpstreamTimeout):
+        await bench.dispatcher.complete(plan("a", "b"), bench.targets, BODY, 20, course)
+    assert asked == [1]  # one of the lost attempt and two of the next, of which two are held
+    assert course.lost_nano == 1
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streaming"])
+async def test_the_attempts_after_a_breaker_has_opened_pass_its_model_over(bench: Bench, stream: bool) -> None:
+    for _ in range(5):
+        bench.dispatcher.health.failed("a", Failure.TIMEOUT, None)
+    number, _body = await bench.ask(stream, "a", "b")
+    assert number == 1
+    assert bench.dispatcher.health.down().keys() == {"a"}
+
+
+async def test_a_client_that_leaves_ends_the_try_of_a_breaker(bench: Bench) -> None:
+    now = [0.0]
+    health = bench.dispatcher.health = Health(clock=lambda: now[0], draw=lambda: 0.0)
+    health.failed("a", Failure.RATE_LIMITED, 1.0)
+    now[0] = 1.0
+    bench.upstream.say(Answer(gate=asyncio.Event()))
+    asking = asyncio.create_task(bench.ask(False, "a"))  # noqa: FBT003 - named by the parameter of the other tests
+    await bench.upstream.arrived()
+    assert health.down().keys() == {"a"}
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    assert not health.down()
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streaming"])
