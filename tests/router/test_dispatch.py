@@ -48,7 +48,7 @@ class Bench:
             client, lambda attempt, error: self.failures.append(f"{attempt.model} {error.code}")
         )
         target = UpstreamModel(name="openai/fake", api_base=upstream.openai_base, api_key=SecretStr("k"))
-        self.targets = dict.fromkeys(("a", "b", "c"), target)
+        self.targets: dict[str, UpstreamModel] = dict.fromkeys(("a", "b", "c"), target)
 
     async def ask(self, stream: bool, *models: str, timeout_s: float = 20) -> tuple[int, bytes]:
         """How many calls it took, and what came."""
