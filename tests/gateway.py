@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,7 +57,7 @@ class Running:
 
 
 @contextmanager
-def running(settings: Settings, resources: Resources | None = None) -> Iterator[Running]:
+def running(settings: Settings, resources: Resources | None = None) -> Generator[Running]:
     """Serve an application with these settings in a thread of its own."""
     engine.load()  # beside running tests its import would meet pytest's changing filters, where warnings are errors
     own = resources is None
