@@ -48,3 +48,28 @@ class Inputs:
     def compute_many(self, texts: Sequence[str]) -> Vector:
         """(n, D) of many texts."""
         return np.stack([self.compute(text) for text in texts]) if texts else np.empty((0, sum(self.sizes)), np.float32)
+
+    def pack(self, x: Vector) -> bytes:
+        """An input (D,) as bytes for the decision log: schema and the encoder's share on a line, then the numbers.
+
+        In half precision: it keeps three digits, and the encoder's table has no more.
+        """
+        return self._label + x.astype(np.float16).tobytes()
+
+    @cached_property
+    def _label(self) -> bytes:
+        return f"{self.schema} {self.sizes[0]}\n".encode()
+
+
+def unpack(packed: bytes) -> tuple[str, Vector, Vector]:
+    """Schema, the encoder's vector and the features of what `Inputs.pack` wrote, in single precision.
+
+    Raises:
+        ValueError: these are not such bytes.
+    """
+    label, found, numbers = packed.partition(b"\n")
+    schema, _, dimensions = label.decode("utf-8", "replace").rpartition(" ")
+    if not found or not schema or not dimensions.isdecimal():
+        raise ValueError("these bytes are no packed input of a classifier")
+    x = np.frombuffer(numbers, np.float16).astype(np.float32)
+    return schema, x[: int(dimensions)], x[int(dimensions) :]

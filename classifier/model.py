@@ -70,7 +70,8 @@ class DifficultyModel:
 
     def estimate(self, query: Query) -> Estimate:
         """Judge one query; a millisecond at most, whatever the text."""
-        z, units, outputs = self.network.forward(self.inputs.compute(query.text))
+        x = self.inputs.compute(query.text)
+        z, units, outputs = self.network.forward(x)
         members, layout = len(outputs), self.layout
         mean = np.add.reduce(outputs, 0) / members
         levels, kinds = len(layout.abilities), len(layout.kinds)
@@ -89,6 +90,7 @@ class DifficultyModel:
             tokens=self._tokens(float(mean[levels + kinds]), shares),
             reasons=top_reasons(self._pushes(z, units)),
             version=self._version,
+            reading=self.inputs.pack(x),
         )
 
     def success_many(self, x: Vector) -> Vector:

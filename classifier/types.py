@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 import numpy as np
@@ -54,6 +54,8 @@ class Estimate:
         tokens: completion tokens without thinking.
         reasons: the features that moved the difficulty, in words, most important first.
         version: the artefact's version.
+        reading: the input that was judged, as `classifier.inputs.pack` writes it, for the decision log; b"" where the
+            classifier gives none.
     """
 
     difficulty: float
@@ -66,6 +68,7 @@ class Estimate:
     tokens: TokenForecast
     reasons: tuple[str, ...]
     version: str
+    reading: bytes = field(default=b"", repr=False)
 
     def success_at(self, ability: float) -> float:
         """Probability of a right answer by a model of this ability (0..1), interpolated between the levels."""

@@ -303,7 +303,7 @@ def _unpack(kept: bytes) -> tuple[str, bytes]:
 
 
 def _receipt(turn: Turn, content: bytes) -> Receipt:
-    return Receipt(decision_id=turn.id, content=content)
+    return Receipt(decision_id=turn.id, content=content, attachment=turn.reading)
 
 
 def _places_back(turn: Turn) -> Places:

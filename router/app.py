@@ -22,6 +22,7 @@ from router import settings as configuration
 from router.answering import Answering
 from router.api import chat, decisions, health, models, route
 from router.api.openapi import describe
+from router.decision_log.place import log_url
 from router.dispatch import Dispatcher
 from router.errors import RungError, StoreUnavailable, UpstreamError
 from router.estimation import Estimator
@@ -45,7 +46,8 @@ log = logging.getLogger("rung")
 
 # The collector's default wakes every 700 allocations and walks everything that start-up left: p99 pays for it.
 GC_THRESHOLD = 50_000
-
+# The log's writer may be away for as long as the records live (a week): 100 MB a tenant at the very most.
+LISTED_FOR_THE_LOG = 1_000_000
 
 CHAT_PATH = "/v1/chat/completions"
 
@@ -146,6 +148,8 @@ async def _open(settings: Settings, resources: Resources, metrics: Metrics, stac
         connect_timeout_s=patience_s,
     )
     stack.push_async_callback(store.close)
+    if log_url(settings) is not None:
+        store.decisions.listed = LISTED_FOR_THE_LOG
     await declare_tenants(store, settings, demo_key=resources.demo_key)
     await store.decisions.keep_rules(live.current.rules_id, live.current.rules)
     estimator = Estimator(
@@ -170,6 +174,7 @@ async def _open(settings: Settings, resources: Resources, metrics: Metrics, stac
         metrics=metrics,
         health=breakers,
         pepper=pepper,
+        logging=log_url(settings) is not None,
     )
     gateway = Gateway(
         live=live,

@@ -7,6 +7,7 @@ every request nothing. See docs/adr/0050-receipts-are-made-when-read.md.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -62,10 +63,15 @@ def as_plain(value: object) -> object:
     raise TypeError(f"{type(value).__name__} has no place in a record")
 
 
+@functools.lru_cache(maxsize=8)  # the log's writer decides thousands again by the same ones
+def _read_rules(rules: bytes) -> Rules:
+    return _RULES.validate_json(rules)
+
+
 def decide_again(rules: bytes, inputs: Any) -> Decision | None:  # noqa: ANN401 - a parsed record
     """The decision of a record, or None where this version of Rung can no longer make it."""
     try:
-        kept, given = _RULES.validate_json(rules), _INPUTS.validate_python(inputs)
+        kept, given = _read_rules(rules), _INPUTS.validate_python(inputs)
         return decide(
             catalog=Catalog(kept.models),
             demand=given.demand,

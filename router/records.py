@@ -1,4 +1,7 @@
-"""The record of a decision: what it was made of, what was served, what it cost. Never the prompt's text."""
+"""The record of a decision: what it was made of, what was served, what it cost.
+
+Never the prompt's text, but for tenants that allow it (`log_text`), and then not in what the API shows.
+"""
 
 from __future__ import annotations
 
@@ -86,6 +89,8 @@ def _record(turn: Turn, served: dict[str, Any], error: str | None) -> bytes:
         "inputs": turn.inputs,
         "decided": None if turn.decision is None else _decided(turn.decision),
     }
+    if turn.logging is not None:
+        record["log"] = turn.logging.about(turn.principal.tenant.id, turn.request)
     return orjson.dumps(record, default=as_plain)
 
 
@@ -113,6 +118,7 @@ def told(stored: bytes, rules: bytes | None) -> dict[str, Any]:
     """
     record: dict[str, Any] = orjson.loads(stored)
     inputs, decided = record.pop("inputs"), record.pop("decided")
+    record.pop("log", None)
     del record["rules"]
     if decided is None:
         return {**record, "receipt": None}

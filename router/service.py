@@ -21,6 +21,7 @@ from policies.types import Decision, Purse
 from router import errors
 from router.answering import Answering, Reply
 from router.auth import allowed_models, require_model
+from router.decision_log.entry import Logging
 from router.estimation import Estimator, forecast_of
 from router.health import Health
 from router.inputs import Inputs
@@ -68,12 +69,14 @@ class Service:
         metrics: Metrics,
         health: Health,
         pepper: bytes,
+        logging: bool = False,
     ) -> None:
         self._live = live
         self._shares = StrongShares()
         self._store = store
         self._health = health
         self._pepper = pepper
+        self._logging = {keep: Logging(pepper=pepper, keep_text=keep) for keep in (False, True)} if logging else {}
         self._estimator = estimator
         self._answering = answering
         self._metrics = metrics
@@ -184,6 +187,7 @@ class Service:
             demand=demand,
             wishes=wishes,
             rules=rules(("", principal.tenant.limits), (principal.scope, principal.key.limits)),
+            logging=self._logging.get(own.log_text),
         )
         cache = settings.cache
         if cache.enabled and extensions.cache != "off" and cacheable(request, unknown, cache.max_temperature):
@@ -196,6 +200,8 @@ class Service:
         estimate = await self._estimator.estimate(query_of(turn.request))
         if estimate is None:
             self._metrics.defaulted.inc()
+        elif turn.logging is not None:
+            turn.reading = estimate.reading
         catalog = turn.config.ladder.catalog
         tenant = turn.principal.tenant
         barred = self._shares.barred(tenant.id, rules_of(tenant).strong_share, catalog.tiers)

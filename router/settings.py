@@ -21,6 +21,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 IDENTIFIER = r"^[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}$"
 TENANT_ID = r"^[a-z0-9][a-z0-9_-]{0,62}$"
+CHECKER = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 
 Usd = Annotated[Decimal, Field(ge=0, max_digits=18, decimal_places=9)]
 Probability = Annotated[float, Field(ge=0, le=1)]
@@ -81,6 +82,38 @@ class CacheSettings(_Section):
     single_flight: bool = True
     # OpenAI's default temperature is 1: above it, the caller asks for variety.
     max_temperature: Annotated[float, Field(ge=0, le=2)] = 1.0
+
+
+class CheckerSettings(_Section):
+    """A check of answers by the operator's own program; see docs/guides/learning.md."""
+
+    name: Annotated[str, Field(pattern=CHECKER)]
+    # An entry point of the group `rung.checkers`; or, instead, a command that reads JSON and writes a score.
+    entry_point: str | None = None
+    command: list[str] | None = None
+    reliability: Probability = 0.9
+    timeout_s: Annotated[float, Field(gt=0, le=600)] = 10.0
+    # The share of answers that it looks at, and whose; none: all tenants'.
+    sample: Probability = 1.0
+    tenants: list[str] | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if (self.entry_point is None) == (not self.command):
+            raise ValueError(f"checker `{self.name}`: give `entry_point` or `command`, one of them")
+        return self
+
+
+class LogSettings(_Section):
+    """The decision log: where it lies, how often it is written, how far each kind of outcome is believed."""
+
+    # A folder, an fsspec URL such as s3://bucket/rung, or `off`. None: beside the private store, off for any other.
+    url: str | None = None
+    ship_every_s: Annotated[float, Field(ge=0.1, le=86_400)] = 60.0
+    keep_days: Annotated[int, Field(ge=0)] = 400
+    # source -> reliability, over the defaults of `router.outcomes.reliability`.
+    reliability: dict[str, Probability] = {}
+    checkers: list[CheckerSettings] = []
 
 
 class PriceSettings(_Section):
@@ -164,6 +197,10 @@ class TenantPolicy(_Section):
     require_tags: list[str] = []
     # The largest share of calls that the strongest tier may have, however hard the questions look.
     strong_share: Probability | None = None
+    # Whether the log may keep the text of questions, and of labels and corrections; without it, numbers only.
+    log_text: bool = False
+    # Days that the log keeps; none: the gateway's `log.keep_days`.
+    log_days: Annotated[int, Field(ge=0)] | None = None
     # The share of requests that try another rung, to learn from; 0 forbids it.
     explore: Probability = 0.0
     spend_profile: SpendProfile | None = None
@@ -191,6 +228,7 @@ class Settings(BaseSettings):
     store: StoreSettings = StoreSettings()
     classifier: ClassifierSettings = ClassifierSettings()
     cache: CacheSettings = CacheSettings()
+    log: LogSettings = LogSettings()
     quality: Probability = 0.5
     tiers: list[str] = ["economy", "standard", "premium"]
     models: list[ModelSettings] = []

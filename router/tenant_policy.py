@@ -30,12 +30,15 @@ class Rules:
         quality: its dial, or None for the gateway's. strong_share: its cap on the strongest tier, or None.
         limits: the outer layer around the caller's wishes.
         profile: how its money is meant to be spread over the hours of the week.
+        log_text: whether the log may keep the text of its questions. log_days: how long its log is kept, or None.
     """
 
     quality: float | None
     strong_share: float | None
     limits: Wishes
     profile: Profile
+    log_text: bool = False
+    log_days: int | None = None
 
 
 def rules_of(tenant: Tenant) -> Rules:
@@ -57,7 +60,12 @@ def _ready(stored: bytes) -> Rules:
         explore=policy.explore,
     )
     return Rules(
-        quality=policy.quality, strong_share=policy.strong_share, limits=limits, profile=_profile(policy.spend_profile)
+        quality=policy.quality,
+        strong_share=policy.strong_share,
+        limits=limits,
+        profile=_profile(policy.spend_profile),
+        log_text=policy.log_text,
+        log_days=policy.log_days,
     )
 
 

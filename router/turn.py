@@ -10,6 +10,7 @@ from typing import Any
 
 from policies.cost import usd
 from policies.types import Decision, Demand, Forecast, Wishes
+from router.decision_log.entry import Logging
 from router.inputs import Inputs
 from router.live import Configuration
 from router.store import Principal, Rule
@@ -33,6 +34,7 @@ class Turn:
         leads: whether identical requests wait for this one's answer.
         cache: `hit`, `miss` or `bypass`.
         inputs, decision, forecast: None until decided, and on a cache hit. `inputs` gives `decision` again.
+        logging: how it is logged, or None where it is not. reading: the classifier's packed input, for the log.
         overhead_s: Rung's own time before the upstream call.
         rules: the limits that apply. limits: the `x-ratelimit-*` headers.
     """
@@ -53,6 +55,8 @@ class Turn:
     forecast: Forecast | None = None
     inputs: Inputs | None = None
     decision: Decision | None = None
+    logging: Logging | None = None
+    reading: bytes = b""
     overhead_s: float = 0.0
     limits: Mapping[str, str] = field(default_factory=dict)
 

@@ -24,6 +24,7 @@ from uvicorn.supervisors import Multiprocess
 from router import settings as configuration
 from router.app import create_app
 from router.cli.banner import banner
+from router.decision_log.process import WriterChild
 from router.resources import Resources, inherited_resources, start_resources
 from router.settings import ConfigError, Settings
 from router.wire.head import BoundedHead
@@ -54,6 +55,7 @@ def serve(
         resources = start_resources(settings)
         stack.callback(resources.stop)
         print(banner(settings, resources), flush=True)
+        stack.enter_context(WriterChild(settings, resources.store_url))
         if settings.server.workers > 1:
             _serve_many(settings, resources, stack)
         else:

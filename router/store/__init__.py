@@ -13,6 +13,8 @@ from router.store.flights import Flights, Look, Role
 from router.store.ledger import Ledger
 from router.store.ledger_types import Budget, Ending, Hold, Meter, Standing, State, Window
 from router.store.limits import Limiter, Limits, Rule, Verdict, rules
+from router.store.log_book import LogBook, Progress
+from router.store.outcomes import OutcomeStream, Taken, Told
 from router.store.store import Answer, Opening, Places, Receipt, Settlement, Store
 
 __all__ = [
@@ -31,11 +33,14 @@ __all__ = [
     "Ledger",
     "Limiter",
     "Limits",
+    "LogBook",
     "Look",
     "Meter",
     "Opening",
+    "OutcomeStream",
     "Places",
     "Principal",
+    "Progress",
     "Receipt",
     "Role",
     "Rule",
@@ -43,8 +48,10 @@ __all__ = [
     "Standing",
     "State",
     "Store",
+    "Taken",
     "Tenant",
     "Token",
+    "Told",
     "Verdict",
     "Window",
     "answer_key",

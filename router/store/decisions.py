@@ -28,12 +28,16 @@ class Entry:
 
 
 class DecisionStream:
-    """Receipts in the store; opaque JSON bytes."""
+    """Receipts in the store; opaque JSON bytes.
+
+    Attributes:
+        listed: how many a tenant's list holds at least; the log's writer must read faster than it fills.
+    """
 
     def __init__(self, executor: Executor, *, keep_s: int = KEEP_S, listed: int = LISTED) -> None:
         self._executor = executor
         self._keep_s = keep_s
-        self._listed = listed
+        self.listed = listed
 
     async def keep_rules(self, rules_id: str, content: bytes) -> None:
         """Keep the rules that receipts refer to. Raises StoreUnavailable."""
@@ -43,14 +47,16 @@ class DecisionStream:
         """The rules of that id, or None where they are gone. Raises StoreUnavailable."""
         return await self._executor.ask(Ask(("GET", names.rules(rules_id)), lambda reply: reply and bytes(reply)))
 
-    def append_ask(self, tenant: str, decision_id: str, receipt: bytes) -> Ask[int]:
-        """Keep a receipt, for a pipeline."""
-        arguments = [decision_id, zlib.compress(receipt, 1), self._keep_s, self._listed]
+    def append_ask(self, tenant: str, decision_id: str, receipt: bytes, attachment: bytes = b"") -> Ask[int]:
+        """Keep a receipt, for a pipeline; with an attachment, which only the log's writer reads."""
+        # What follows a compressed record is no part of it: numbers that do not shrink cost no time to compress.
+        packed = zlib.compress(receipt, 1) + attachment
+        arguments = [decision_id, packed, self._keep_s, self.listed]
         return _APPEND.ask([names.of(tenant, "ds")], arguments, int)
 
-    async def append(self, tenant: str, decision_id: str, receipt: bytes) -> None:
+    async def append(self, tenant: str, decision_id: str, receipt: bytes, attachment: bytes = b"") -> None:
         """Keep a receipt. Raises StoreUnavailable."""
-        await self._executor.ask(self.append_ask(tenant, decision_id, receipt))
+        await self._executor.ask(self.append_ask(tenant, decision_id, receipt, attachment))
 
     async def get(self, tenant: str, decision_id: str) -> bytes:
         """A receipt.
@@ -70,25 +76,45 @@ class DecisionStream:
             )
         return found
 
-    async def entries(self, tenant: str, after: str = "0-0", count: int = 100) -> list[Entry]:
-        """The ids of receipts after a cursor, oldest first. Raises StoreUnavailable."""
-        command = ("XRANGE", names.of(tenant, "ds"), f"({after}", "+", "COUNT", count)
+    async def entries(self, tenant: str, after: str = "0-0", count: int = 100, *, until: str = "+") -> list[Entry]:
+        """The ids of receipts after a cursor (and up to another), oldest first. Raises StoreUnavailable."""
+        command = ("XRANGE", names.of(tenant, "ds"), f"({after}", until, "COUNT", count)
         return await self._executor.ask(Ask(command, _entries))
+
+    async def latest(self, tenant: str, count: int) -> list[Entry]:
+        """The ids of the last receipts, oldest first. Raises StoreUnavailable."""
+        command = ("XREVRANGE", names.of(tenant, "ds"), "+", "-", "COUNT", count)
+        return (await self._executor.ask(Ask(command, _entries)))[::-1]
 
     async def read(self, tenant: str, entries: list[Entry]) -> list[bytes]:
         """The receipts of these entries; those that have expired are left out. Raises StoreUnavailable."""
+        return [record for record, _ in await self.read_whole(tenant, entries)]
+
+    async def read_whole(self, tenant: str, entries: list[Entry]) -> list[tuple[bytes, bytes]]:
+        """Likewise, each with its attachment. Raises StoreUnavailable."""
         if not entries:
             return []
         command = ("MGET", *(names.of(tenant, "d", entry.decision_id) for entry in entries))
-        return await self._executor.ask(Ask(command, _receipts))
+        return await self._executor.ask(Ask(command, _whole))
+
+    async def erase(self, tenant: str, decision_ids: list[str]) -> int:
+        """Forget receipts; their ids stay in the list until it ends. Returns how many there were."""
+        if not decision_ids:
+            return 0
+        return await self._executor.ask(Ask(("DEL", *(names.of(tenant, "d", one) for one in decision_ids)), int))
 
 
 def _unpack(reply: Reply) -> bytes | None:
     return None if reply is None else zlib.decompress(reply)
 
 
-def _receipts(reply: Reply) -> list[bytes]:
-    return [zlib.decompress(packed) for packed in reply if packed is not None]
+def _whole(reply: Reply) -> list[tuple[bytes, bytes]]:
+    return [_apart(packed) for packed in reply if packed is not None]
+
+
+def _apart(packed: bytes) -> tuple[bytes, bytes]:
+    reader = zlib.decompressobj()
+    return reader.decompress(packed), reader.unused_data
 
 
 def _entries(reply: Reply) -> list[Entry]:

@@ -15,6 +15,7 @@ TENANTS = "b:tenants"
 EPOCH = "b:epoch"
 SWEEP = "b:sweep"
 HEALTH = "b:health"
+LOG_LEASE = "b:shipper"
 
 # Keys without a time to live, by what follows `b:` or the tenant's tag, and why. A test lets no others live
 # for ever.
@@ -30,6 +31,7 @@ PERMANENT = {
     "exp": "open holds by lease: each is ended by settle, void or the reaper",
     "h": "an open hold is money in flight; its tombstone has a time to live",
     "led": "the durable record of money: folded into its checkpoint, never expired",
+    "log": "how far a tenant's decision log is written",
     "ckpt": "the sums of the folded part of the record",
 }
 

@@ -29,7 +29,9 @@ from router.store.health import HealthBoard
 from router.store.ledger import Ledger
 from router.store.ledger_types import Ending, Standing
 from router.store.limits import CONCURRENCY_LEASE_S, Limiter, Rule, Verdict
+from router.store.log_book import LogBook
 from router.store.outbox import Outbox, Settlement
+from router.store.outcomes import OutcomeStream
 from router.store.pace import PaceBook
 from router.store.scripts import Ask, text
 from router.store.upkeep import Upkeep
@@ -72,10 +74,11 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
-    """The decision stream's part of a closing; `content` is JSON."""
+    """The decision stream's part of a closing; `content` is JSON, `attachment` for the log's writer only."""
 
     decision_id: str
     content: bytes
+    attachment: bytes = b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +95,7 @@ class Store:
 
     Attributes:
         connection: carries every command.
-        ledger, books, directory, limiter, cache, flights, decisions, pace, health: the parts.
+        ledger, books, directory, limiter, cache, flights, decisions, pace, health, outcomes, log_book: the parts.
         outbox: settlements that wait for the store's return.
         epoch: names this set of books; see docs/ledger.md.
     """
@@ -105,6 +108,8 @@ class Store:
         self.cache = AnswerCache(connection)
         self.flights = Flights(connection)
         self.decisions = DecisionStream(connection)
+        self.outcomes = OutcomeStream(connection)
+        self.log_book = LogBook(connection)
         self.pace = PaceBook(connection)
         self.health = HealthBoard(connection)
         self.directory = Directory(connection, pepper, self.ledger)
@@ -233,7 +238,7 @@ class Store:
         """
         settle = self._settle(settlement) if settlement else None
         put, land = self._answer(tenant, answer) if answer else (None, None)
-        keep = self.decisions.append_ask(tenant, receipt.decision_id, receipt.content) if receipt else None
+        keep = self._keep(tenant, receipt) if receipt else None
         give = self.limiter.give_ask(tenant, places.request_id, places.rules, places.extra_tokens) if places else None
         asked: list[Ask[Any]] = [ask for ask in (settle, put, land, keep, give) if ask is not None]
         if not asked:
@@ -264,6 +269,9 @@ class Store:
         if answer.leader is None:
             return put, None
         return put, self.flights.land_ask(tenant, answer.key, answer.leader, stored=put is not None)
+
+    def _keep(self, tenant: str, receipt: Receipt) -> Ask[int]:
+        return self.decisions.append_ask(tenant, receipt.decision_id, receipt.content, receipt.attachment)
 
     def _settle(self, settlement: Settlement) -> Ask[Ending]:
         return self.ledger.settle_ask(
