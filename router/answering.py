@@ -18,6 +18,7 @@ from router.billing import Bill, bill, with_lost
 from router.course import Course, Lost
 from router.dispatch import Dispatcher, Opened, Trail
 from router.errors import DRAINING, Draining, RungError, UpstreamError
+from router.outcomes.aftermath import MAX_STREAM_BYTES, Aftermath, Answered
 from router.records import answered, failed, remembered
 from router.settlement import Ending, Settler
 from router.store import Answer, Hold, Places, Receipt
@@ -49,8 +50,11 @@ class Reply:
 class Answering:
     """Answers decided requests. One per process."""
 
-    def __init__(self, *, dispatcher: Dispatcher, settler: Settler, metrics: Metrics) -> None:
+    def __init__(
+        self, *, dispatcher: Dispatcher, settler: Settler, metrics: Metrics, aftermath: Aftermath | None = None
+    ) -> None:
         self._dispatcher = dispatcher
+        self._aftermath = aftermath
         self._settler = settler
         self._metrics = metrics
 
@@ -117,6 +121,7 @@ class Answering:
         await self._settler.end(
             hold, self._ending(turn, trail, charge, reply.finish_reason, reply.body if keep else None)
         )
+        self._look_back(turn, trail.attempt, reply.body)
         body = reply.body
         if turn.extensions.explain:
             body = completion_with(body, {"decision_id": turn.id, "receipt": receipt(decision)})
@@ -147,6 +152,29 @@ class Answering:
         await anext(frames)  # only a generator that is under way settles when it is closed
         return EventStream(frames, self._headers(turn, opened.trail, None), farewell=_FAREWELL)
 
+    def _worth_recording(self, turn: Turn) -> int:
+        """How many bytes of a stream are kept, for the cache and for a look afterwards."""
+        cached = turn.config.settings.cache.max_answer_bytes if turn.answer_key is not None else 0
+        looked = self._aftermath is not None and self._aftermath.wants(turn.principal.tenant.id, turn.request)
+        return max(cached, MAX_STREAM_BYTES if looked else 0)
+
+    def _look_back(self, turn: Turn, attempt: Attempt, body: bytes | None, *, streamed: bool = False) -> None:
+        """Have an answer looked at, where there is anything to see of it."""
+        after, tenant = self._aftermath, turn.principal.tenant.id
+        if after is None or body is None or not after.wants(tenant, turn.request):
+            return
+        answer = Answered(
+            decision_id=turn.id,
+            tenant=tenant,
+            key=turn.principal.key.id,
+            model=attempt.model,
+            tier=attempt.tier,
+            request=turn.request,
+            body=body,
+            streamed=streamed,
+        )
+        after.take(answer)
+
     def _course(self, turn: Turn, hold: Hold) -> Course:
         """What the dispatcher is to know of the request's money and room, and where it notes its attempts."""
         models = turn.config.ladder.models
@@ -164,7 +192,7 @@ class Answering:
 
     async def _frames(self, turn: Turn, opened: Opened, hold: Hold) -> AsyncGenerator[bytes]:
         """Once b"" and then the client's frames. Settled before the end is told, or when the client leaves."""
-        recorder = Recorder(turn.config.settings.cache.max_answer_bytes if turn.answer_key is not None else 0)
+        recorder = Recorder(self._worth_recording(turn))
         settled = False
         try:
             yield b""
@@ -176,6 +204,7 @@ class Answering:
             charge, ending = self._stream_ending(turn, opened, recorder)
             settled = True
             await self._settler.end(hold, ending)
+            self._look_back(turn, opened.trail.attempt, recorder.frames, streamed=True)
             if turn.wants_usage_event:
                 yield frame(self._usage_event(turn, opened.stream.tally, charge, opened.trail.attempt))
             yield DONE
@@ -194,7 +223,8 @@ class Answering:
         tally = opened.stream.tally
         charge = self._bill(turn, opened.trail.attempt, tally.usage, tally.output_chars)
         charge = with_lost(charge, opened.trail.lost_nano)
-        answer = recorder.completion(charge.usage.as_openai()) if recorder is not None else None
+        kept = recorder if turn.answer_key is not None else None
+        answer = kept.completion(charge.usage.as_openai()) if kept is not None else None
         finish = tally.finish_reason if recorder is not None else "interrupted"
         return charge, self._ending(turn, opened.trail, charge, finish, answer)
 

@@ -20,7 +20,7 @@ from policies.types import Attempt
 from router import __version__
 from router import settings as configuration
 from router.answering import Answering
-from router.api import chat, decisions, health, models, route
+from router.api import chat, decisions, feedback, health, models, route
 from router.api.openapi import describe
 from router.decision_log.place import log_url
 from router.dispatch import Dispatcher
@@ -30,6 +30,8 @@ from router.health import Health
 from router.ladder import Ladder
 from router.live import Live, configure
 from router.middleware import Envelope, HotPath
+from router.outcomes.aftermath import Aftermath
+from router.outcomes.checkers import make_checkers
 from router.pepper import read_pepper
 from router.resources import Resources, start_resources
 from router.service import Service
@@ -63,6 +65,7 @@ class Gateway:
     metrics: Metrics
     settler: Settler
     health: Health
+    aftermath: Aftermath | None = None
     draining: bool = False
 
     @property
@@ -129,6 +132,7 @@ def _routes() -> list[BaseRoute]:
         Route("/v1/models/{model:path}", models.get_model, methods=["GET"]),
         Route("/v1/route", route.route, methods=["POST"]),
         Route("/v1/decisions/{decision_id}", decisions.get_decision, methods=["GET"]),
+        Route("/v1/feedback", feedback.feedback, methods=["POST"]),
         Route("/healthz", health.healthz, methods=["GET"]),
         Route("/readyz", health.readyz, methods=["GET"]),
         Route("/metrics", health.metrics, methods=["GET"]),
@@ -165,7 +169,8 @@ async def _open(settings: Settings, resources: Resources, metrics: Metrics, stac
         on_open=lambda model: metrics.breakers.labels(model).inc(),
     )
     dispatcher = Dispatcher(upstream, _failure_counter(metrics), breakers)
-    answering = Answering(dispatcher=dispatcher, settler=settler, metrics=metrics)
+    aftermath = _aftermath(settings, store, metrics)
+    answering = Answering(dispatcher=dispatcher, settler=settler, metrics=metrics, aftermath=aftermath)
     service = Service(
         live=live,
         store=store,
@@ -184,9 +189,12 @@ async def _open(settings: Settings, resources: Resources, metrics: Metrics, stac
         metrics=metrics,
         settler=settler,
         health=breakers,
+        aftermath=aftermath,
     )
     stack.push_async_callback(_drain, gateway)
     works = [settler.keep_alive(), _warm(upstream), breakers.share(store.health)]
+    if aftermath is not None:
+        works.append(aftermath.run())
     path = configuration.configured_path(os.environ)
     if path is not None:
         works.append(live.watch(path, _after_reload(live, store, metrics, resources.demo_key)))
@@ -194,6 +202,14 @@ async def _open(settings: Settings, resources: Resources, metrics: Metrics, stac
         task = asyncio.create_task(work)
         stack.push_async_callback(_cancel, task)
     return gateway
+
+
+def _aftermath(settings: Settings, store: Store, metrics: Metrics) -> Aftermath | None:
+    """What looks at answers afterwards, where there is a log to tell it to."""
+    if log_url(settings) is None:
+        return None
+    checkers = make_checkers(settings.log.checkers)
+    return Aftermath(store, metrics, checkers=checkers, reliability=settings.log.reliability)
 
 
 def _failure_counter(metrics: Metrics) -> Callable[[Attempt, UpstreamError], None]:

@@ -19,6 +19,8 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from policies.log_schema import is_source
+
 IDENTIFIER = r"^[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}$"
 TENANT_ID = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 CHECKER = r"^[a-z0-9][a-z0-9_-]{0,62}$"
@@ -30,6 +32,12 @@ Weight = Annotated[float, Field(ge=0, le=1e6)]
 
 class ConfigError(Exception):
     """The configuration is wrong; the message names every place and what belongs there."""
+
+
+def _refuse_duplicates(what: str, ids: list[str]) -> None:
+    repeated = sorted({i for i in ids if ids.count(i) > 1})
+    if repeated:
+        raise ValueError(f"{what}: `{repeated[0]}` stands there twice; ids are unique")
 
 
 class _Section(BaseModel):
@@ -114,6 +122,14 @@ class LogSettings(_Section):
     # source -> reliability, over the defaults of `router.outcomes.reliability`.
     reliability: dict[str, Probability] = {}
     checkers: list[CheckerSettings] = []
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        for source in self.reliability:
+            if not is_source(source):
+                raise ValueError(f"reliability: `{source}` is no source (docs/guides/learning.md has all)")
+        _refuse_duplicates("checkers", [one.name for one in self.checkers])
+        return self
 
 
 class PriceSettings(_Section):
@@ -264,12 +280,6 @@ class Settings(BaseSettings):
         """The environment overrides the file, which arrives as arguments from `load`."""
         del settings_cls, dotenv_settings, file_secret_settings
         return env_settings, init_settings
-
-
-def _refuse_duplicates(what: str, ids: list[str]) -> None:
-    repeated = sorted({i for i in ids if ids.count(i) > 1})
-    if repeated:
-        raise ValueError(f"{what}: `{repeated[0]}` stands there twice; ids are unique")
 
 
 def load(path: Path | None = None, *, only: str | None = None) -> Settings:

@@ -68,6 +68,12 @@ class Metrics:
             ["result"],
             registry=self.registry,
         )
+        self.outcomes = Counter(
+            "rung_outcomes",
+            "Outcomes, by source and what became of them (recorded, repeated, refused, failed, dropped, lost).",
+            ["source", "result"],
+            registry=self.registry,
+        )
         self.in_flight = Gauge(
             "rung_requests_in_flight",
             "Requests being served.",

@@ -31,11 +31,15 @@ async def principal_of(request: Request, scope: str = INFERENCE) -> Principal:
     return await authenticate(gateway.store.directory, request.scope["headers"], scope=scope)
 
 
-async def json_object(request: Request) -> dict[str, Any]:
-    """The body as one JSON object. Raises the errors of `router.wire.body`."""
+async def json_object(request: Request, *, max_bytes: int | None = None) -> dict[str, Any]:
+    """The body as one JSON object, of `max_bytes` where that is less than the setting.
+
+    Raises the errors of `router.wire.body`.
+    """
     server = gateway_of(request).settings.server
+    limit = server.max_body_bytes if max_bytes is None else min(max_bytes, server.max_body_bytes)
     headers: dict[bytes, bytes] = dict(request.scope["headers"])
-    body = await read_body(headers, request.receive, max_bytes=server.max_body_bytes, timeout_s=server.body_timeout_s)
+    body = await read_body(headers, request.receive, max_bytes=limit, timeout_s=server.body_timeout_s)
     return parse_object(body)
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi import FastAPI
+from pydantic import TypeAdapter
 
 from router.wire.chat import chat_adapter
+from router.wire.feedback import feedback_adapter
 
 _DEFINITIONS = "#/components/schemas/{model}"
 
@@ -52,15 +54,20 @@ def _document(title: str, version: str, summary: str) -> dict[str, Any]:
             "/v1/models": {"get": _operation("What may be named as `model`")},
             "/v1/models/{model}": {"get": _operation("One model", path="model")},
             "/v1/decisions/{decision_id}": {"get": _operation("The receipt of a decision", path="decision_id")},
+            "/v1/feedback": {"post": _operation("Tell what became of an answer", "FeedbackRequest")},
             "/healthz": {"get": _operation("Whether the process lives", secured=False)},
             "/readyz": {"get": _operation("Whether it can serve", secured=False)},
             "/metrics": {"get": _operation("Metrics for Prometheus", secured=False, media="text/plain")},
         },
         "components": {
-            "schemas": {**schemas, "RouteRequest": route},
+            "schemas": {**schemas, "RouteRequest": route, "FeedbackRequest": _schema(feedback_adapter)},
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
         },
     }
+
+
+def _schema(adapter: TypeAdapter[Any]) -> dict[str, Any]:
+    return adapter.json_schema(ref_template=_DEFINITIONS)
 
 
 def _operation(

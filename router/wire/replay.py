@@ -44,6 +44,11 @@ class Recorder:
         else:
             self._frames.clear()
 
+    @property
+    def frames(self) -> bytes | None:
+        """All frames as they came, or None where they are too many or none."""
+        return b"".join(self._frames) if self._left > 0 and self._frames else None
+
     def completion(self, usage: Mapping[str, Any]) -> bytes | None:
         """The whole answer as a `chat.completion`, or None where it is not to be kept."""
         if not self._frames or self._left <= 0:
