@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Awaitable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,8 +20,9 @@ from router.dispatch import Dispatcher, Opened, Trail
 from router.errors import DRAINING, Draining, RungError, UpstreamError
 from router.outcomes.aftermath import MAX_STREAM_BYTES, Aftermath, Answered
 from router.records import answered, failed, remembered
+from router.sessions import dump, left
 from router.settlement import Ending, Settler
-from router.store import Answer, Hold, Places, Receipt
+from router.store import Answer, Hold, Places, Receipt, SessionNote
 from router.streaming import DONE, EventStream, frame
 from router.telemetry import Metrics
 from router.turn import Turn, reply_headers
@@ -30,6 +31,7 @@ from router.upstream.types import Usage
 from router.wire.errors import as_sse
 from router.wire.reading import input_chars
 from router.wire.replay import Recorder, chunks_of, completion_with, worth_keeping
+from router.wire.thinking import carries_thinking, without_thinking
 
 # Stands where a tier's name would, when no model was called.
 CACHED_TIER = "cache"
@@ -183,7 +185,22 @@ class Answering:
             cost=lambda lost: self._cost_of(turn, lost),
             more=self._settler.reserve_more,
             room=lambda model: room(models[model], turn.demand),
+            bodies=self._bodies(turn),
         )
+
+    def _bodies(self, turn: Turn) -> Callable[[str], Mapping[str, Any]] | None:
+        """The request as each model gets it: earlier thinking goes back only to the model that made it."""
+        if not carries_thinking(turn.request):
+            return None
+        maker = turn.sitting.state.model if turn.sitting is not None else turn.demand.model
+        stripped = without_thinking(turn.request)
+        return lambda model: turn.request if model == maker else stripped
+
+    def release_session(self, turn: Turn) -> None:
+        """Give back what was taken of the session's money for a call that is not made."""
+        note = _session_note(turn, cost_nano=0)
+        if note is not None:
+            self._settler.note_session(turn.principal.tenant.id, note)
 
     def _cost_of(self, turn: Turn, lost: Lost) -> int:
         if lost.usage is None:
@@ -236,6 +253,7 @@ class Answering:
         self._count(turn, trail.attempt, charge)
         return Ending(
             spare=trail.spare,
+            session=_session_note(turn, charge.cost_nano, trail.attempt.model, charge.usage, finish),
             cost_nano=charge.cost_nano,
             estimated=charge.estimated,
             receipt=_receipt(turn, answered(turn, trail, charge, finish)),
@@ -263,6 +281,7 @@ class Answering:
             answer=_landing(turn, None),
             places=Places(request_id=turn.id, rules=turn.rules),
             spare=tuple(course.spare),
+            session=_session_note(turn, course.lost_nano),
         )
         self._settler.end_soon(hold, ending)
 
@@ -319,6 +338,22 @@ def _landing(turn: Turn, content: bytes | None) -> Answer | None:
         content=content,
         ttl_s=turn.config.settings.cache.ttl_s,
         leader=turn.id if turn.leads else None,
+    )
+
+
+def _session_note(
+    turn: Turn, cost_nano: int, model: str = "", usage: Usage | None = None, finish: str | None = None
+) -> SessionNote | None:
+    """What a request leaves of its session; without an answer only its money changes, and its failures."""
+    sitting = turn.sitting
+    if sitting is None:
+        return None
+    state = dump(sitting.state) if usage is None else left(sitting.state, model, usage, finish, time.time())
+    return SessionNote(
+        name=turn.session,
+        ttl_s=turn.config.settings.sessions.ttl_s,
+        state=state,
+        extra_nano=cost_nano - sitting.taken_nano,
     )
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from policies.fallback import Failure, Tried
 from policies.types import Attempt
@@ -34,6 +35,7 @@ class Course:
         cost: of a lost attempt, nano-dollars.
         more: sets so much more aside (nano-dollars), under a number; None where the budget has it not.
         room: the most tokens that a model may produce for this request, by the model's id.
+        bodies: the request as each model gets it, by the model's id; None: as it came.
         tried: the failed attempts in order, and failures: each in words. lost: those that may be billed.
         current: the attempt that is under way, or that has answered.
     """
@@ -42,6 +44,7 @@ class Course:
     cost: Callable[[Lost], int] = lambda lost: lost.attempt.expected_cost_nano
     more: Callable[[Hold, int, int], Awaitable[Hold | None]] | None = None
     room: Callable[[str], int] = lambda _model: 0
+    bodies: Callable[[str], Mapping[str, Any]] | None = None
     spare: list[Hold] = field(default_factory=list[Hold])
     tried: list[Tried] = field(default_factory=list[Tried])
     failures: list[str] = field(default_factory=list[str])
@@ -52,6 +55,10 @@ class Course:
     def lost_nano(self) -> int:
         """What the lost attempts may have cost, nano-dollars."""
         return sum(map(self.cost, self.lost))
+
+    def body(self, model: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The request as this model gets it."""
+        return body if self.bodies is None else self.bodies(model)
 
     def note(self, attempt: Attempt, endpoint: str, failure: Failure, words: str, lost: Lost | None) -> None:
         """One more failure."""

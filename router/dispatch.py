@@ -149,14 +149,16 @@ class Dispatcher:
         Raises:
             UpstreamError: the last attempt's, or the first that another attempt cannot mend.
         """
+        course = course or Course()
 
         async def one(attempt: Attempt, remaining_s: float) -> UpstreamReply:
-            reply = await self._upstream.complete(_call(attempt, targets, body, remaining_s, stream=False))
+            given = course.body(attempt.model, body)
+            reply = await self._upstream.complete(_call(attempt, targets, given, remaining_s, stream=False))
             if reply.starved and _thought(attempt, reply.usage):
                 raise Starved(reply, Lost(attempt=attempt, usage=reply.usage, output_chars=reply.output_chars))
             return reply
 
-        trail, reply = await self._run(plan, targets, timeout_s, course or Course(), one)
+        trail, reply = await self._run(plan, targets, timeout_s, course, one)
         self.health.succeeded(trail.attempt.model)
         return Served(trail=trail, reply=reply)
 
@@ -169,13 +171,14 @@ class Dispatcher:
         course: Course | None = None,
     ) -> Opened:
         """A stream from the first attempt that gives a first frame. See `complete`; whoever gets it closes it."""
+        course = course or Course()
 
         async def one(
             attempt: Attempt, remaining_s: float
         ) -> tuple[bytes, AsyncIterator[bytes], UpstreamStream, AsyncExitStack]:
             closing = AsyncExitStack()
             try:
-                call = _call(attempt, targets, body, remaining_s, stream=True)
+                call = _call(attempt, targets, course.body(attempt.model, body), remaining_s, stream=True)
                 stream = await closing.enter_async_context(self._upstream.stream(call))
                 frames = aiter(stream)
                 first = await anext(frames, b"")
@@ -191,7 +194,7 @@ class Dispatcher:
                 raise Starved(result, lost, closing.aclose)
             return result
 
-        trail, (first, rest, stream, closing) = await self._run(plan, targets, timeout_s, course or Course(), one)
+        trail, (first, rest, stream, closing) = await self._run(plan, targets, timeout_s, course, one)
         self.health.succeeded(trail.attempt.model)
         return Opened(trail=trail, first=first, rest=rest, stream=stream, closing=closing)
 

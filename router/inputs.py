@@ -68,20 +68,25 @@ def _read_rules(rules: bytes) -> Rules:
     return _RULES.validate_json(rules)
 
 
+def decided(catalog: Catalog, policy: Policy, given: Inputs) -> Decision:
+    """The decision over these inputs. Raises PolicyError."""
+    return decide(
+        catalog=catalog,
+        demand=given.demand,
+        forecast=given.forecast,
+        wishes=given.wishes,
+        purse=given.purse,
+        policy=policy,
+        down=given.down,
+        exploration_draw=given.draw,
+        now_s=given.now_s,
+    )
+
+
 def decide_again(rules: bytes, inputs: Any) -> Decision | None:  # noqa: ANN401 - a parsed record
     """The decision of a record, or None where this version of Rung can no longer make it."""
     try:
-        kept, given = _read_rules(rules), _INPUTS.validate_python(inputs)
-        return decide(
-            catalog=Catalog(kept.models),
-            demand=given.demand,
-            forecast=given.forecast,
-            wishes=given.wishes,
-            purse=given.purse,
-            policy=kept.policy,
-            down=given.down,
-            exploration_draw=given.draw,
-            now_s=given.now_s,
-        )
+        kept, given = _RULES.validate_json(rules), _INPUTS.validate_python(inputs)
+        return decided(Catalog(kept.models), kept.policy, given)
     except (ValidationError, PolicyError):
         return None

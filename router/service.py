@@ -14,7 +14,6 @@ from dataclasses import replace
 from typing import Any
 
 from policies import errors as refusals
-from policies.decide import decide
 from policies.layers import within
 from policies.receipt import menu
 from policies.types import Decision, Purse
@@ -24,10 +23,11 @@ from router.auth import allowed_models, require_model
 from router.decision_log.entry import Logging
 from router.estimation import Estimator, forecast_of
 from router.health import Health
-from router.inputs import Inputs
+from router.inputs import Inputs, decided
 from router.ladder import Ladder
 from router.live import Live
 from router.pacing import paced
+from router.sitting import hold_of_session, session_of, session_refuses, sit_down
 from router.store import Hold, Opening, Principal, State, Store, answer_key, rules
 from router.store.flights import Role
 from router.streaming import EventStream
@@ -101,6 +101,7 @@ class Service:
             if answer is not None:
                 return self._answering.from_cache(turn, answer)
             await self._deny_the_unable(turn)
+            sit_down(turn, opening.session)
             decision = await self._decide(turn, self._purse(turn, opening))
             self._count_strong(turn, decision)
             hold = await self._reserve(turn, decision)
@@ -138,6 +139,7 @@ class Service:
                 cache_key=_readable_key(turn),
                 lease_s=turn.config.settings.server.request_timeout_s,
                 single_flight=turn.config.settings.cache.single_flight,
+                session=turn.session,
             )
         except asyncio.CancelledError:  # the store takes the places all the same, and answers nobody
             self._answering.give_back(turn)
@@ -148,7 +150,10 @@ class Service:
     ) -> dict[str, Any]:
         """The whole ladder as a priced menu, and what would be chosen; no call is made and nothing is reserved."""
         turn = self._read(principal, body, headers, request_id)
-        opening = await self._store.opening(principal.tenant.id, request_id=turn.id, scopes=(principal.scope,))
+        opening = await self._store.opening(
+            principal.tenant.id, request_id=turn.id, scopes=(principal.scope,), session=turn.session
+        )
+        sit_down(turn, opening.session)
         return {"object": "rung.route", **menu(await self._decide(turn, self._purse(turn, opening)))}
 
     def _purse(self, turn: Turn, opening: Opening) -> Purse:
@@ -186,6 +191,7 @@ class Service:
             extensions=extensions,
             demand=demand,
             wishes=wishes,
+            session=session_of(self._pepper, principal, settings, extensions, request),
             rules=rules(("", principal.tenant.limits), (principal.scope, principal.key.limits)),
             logging=self._logging.get(own.log_text),
         )
@@ -217,19 +223,9 @@ class Service:
             down=self._health.down(),
         )
         try:
-            turn.decision = decide(
-                catalog=catalog,
-                demand=given.demand,
-                forecast=given.forecast,
-                wishes=given.wishes,
-                purse=given.purse,
-                policy=turn.config.policy,
-                down=given.down,
-                exploration_draw=given.draw,
-                now_s=given.now_s,
-            )
+            turn.decision = decided(turn.config.ladder.catalog, turn.config.policy, given)
         except refusals.PolicyError as error:
-            reply = as_reply(error)
+            reply = session_refuses(turn, given) or as_reply(error)
             if isinstance(error, refusals.NotReachable):
                 reply.retry_after_s = self._health.opens_in_s()
             raise reply from None
@@ -249,9 +245,12 @@ class Service:
                 state=State.STREAM if turn.wants_stream else State.CALL,
             )
         )
+        if turn.has_own_money:
+            reserving = asyncio.ensure_future(hold_of_session(self._store, self._answering, turn, reserving))
         try:
             hold = await asyncio.shield(reserving)
         except asyncio.CancelledError:  # the money is set aside all the same: nothing was bought with it
+            reserving.add_done_callback(lambda _: self._answering.release_session(turn))
             self._answering.release(reserving)
             raise
         turn.overhead_s = turn.elapsed_s()

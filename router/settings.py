@@ -132,6 +132,14 @@ class LogSettings(_Section):
         return self
 
 
+class SessionSettings(_Section):
+    """Conversations that belong together."""
+
+    ttl_s: Annotated[int, Field(ge=1, le=30 * 86_400)] = 3600
+    # Whether a conversation without a name is known again by its beginning; every request then keeps a few bytes.
+    detect: bool = False
+
+
 class PriceSettings(_Section):
     """Dollars per million tokens."""
 
@@ -220,6 +228,8 @@ class TenantPolicy(_Section):
     # The share of requests that try another rung, to learn from; 0 forbids it.
     explore: Probability = 0.0
     spend_profile: SpendProfile | None = None
+    # What one session may cost; a caller's own, lower one is kept as well.
+    session_budget_usd: Usd | None = None
 
 
 class TenantSettings(TenantPolicy):
@@ -244,6 +254,7 @@ class Settings(BaseSettings):
     store: StoreSettings = StoreSettings()
     classifier: ClassifierSettings = ClassifierSettings()
     cache: CacheSettings = CacheSettings()
+    sessions: SessionSettings = SessionSettings()
     log: LogSettings = LogSettings()
     quality: Probability = 0.5
     tiers: list[str] = ["economy", "standard", "premium"]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from router.errors import RungError, StoreUnavailable
-from router.store import Answer, Hold, Places, Receipt, Settlement, Store
+from router.store import Answer, Hold, Places, Receipt, SessionNote, Settlement, Store
 from router.store.ledger import LEASE_S
 
 log = logging.getLogger("rung.settlement")
@@ -32,6 +32,7 @@ class Ending:
     Attributes:
         cost_nano: what it has cost, nano-dollars; 0 releases the whole hold. estimated: see `router.billing.Bill`.
         receipt: the decision's record. answer: for the cache, or None. places: the limits' places to give back.
+        session: what becomes of the request's session.
         spare: holds beside the one that is settled; released after it, so that the money was covered all along.
     """
 
@@ -40,6 +41,7 @@ class Ending:
     receipt: Receipt
     answer: Answer | None = None
     places: Places | None = None
+    session: SessionNote | None = None
     spare: tuple[Hold, ...] = ()
 
 
@@ -84,6 +86,10 @@ class Settler:
         self.watch(more, lambda: 0)
         return more
 
+    def note_session(self, tenant: str, session: SessionNote) -> None:
+        """Note what becomes of a session whose request made no call, in a task of its own."""
+        self._spawn(self._note_session(tenant, session))
+
     def note(self, tenant: str, receipt: Receipt | None, places: Places, answer: Answer | None = None) -> None:
         """Record a request that made no call, free its places and land its flight, in a task of its own."""
         self._spawn(self._note(tenant, receipt, places, answer))
@@ -106,6 +112,12 @@ class Settler:
         task.add_done_callback(self._tasks.discard)
         return task
 
+    async def _note_session(self, tenant: str, session: SessionNote) -> None:
+        with contextlib.suppress(
+            StoreUnavailable
+        ):  # what was taken then counts as spent until the session is forgotten
+            await self._store.closing(tenant, session=session)
+
     async def _note(self, tenant: str, receipt: Receipt | None, places: Places, answer: Answer | None) -> None:
         with contextlib.suppress(StoreUnavailable):  # no money is in it, and the places' lease frees them
             await self._store.closing(tenant, receipt=receipt, places=places, answer=answer)
@@ -126,6 +138,7 @@ class Settler:
                 answer=ending.answer,
                 receipt=ending.receipt,
                 places=ending.places,
+                session=ending.session,
             )
             for spare in ending.spare:
                 await self._store.closing(spare.tenant, settlement=Settlement(hold=spare, cost_nano=0))

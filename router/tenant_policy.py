@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 from collections import OrderedDict
 from dataclasses import dataclass
+from decimal import Decimal
 
 import orjson
 
@@ -29,6 +30,7 @@ class Rules:
     Attributes:
         quality: its dial, or None for the gateway's. strong_share: its cap on the strongest tier, or None.
         limits: the outer layer around the caller's wishes.
+        session_budget_nano: what one session may cost, nano-dollars, or None.
         profile: how its money is meant to be spread over the hours of the week.
         log_text: whether the log may keep the text of its questions. log_days: how long its log is kept, or None.
     """
@@ -37,6 +39,7 @@ class Rules:
     strong_share: float | None
     limits: Wishes
     profile: Profile
+    session_budget_nano: int | None = None
     log_text: bool = False
     log_days: int | None = None
 
@@ -49,9 +52,8 @@ def rules_of(tenant: Tenant) -> Rules:
 @functools.lru_cache(maxsize=4096)
 def _ready(stored: bytes) -> Rules:
     policy = TenantPolicy.model_validate_json(stored)
-    cost = policy.max_cost_usd
     limits = Wishes(
-        max_cost_nano=None if cost is None else int(cost * NANO_PER_USD),
+        max_cost_nano=_nano(policy.max_cost_usd),
         max_reasoning_tokens=policy.max_reasoning_tokens,
         max_latency_s=policy.max_latency_s,
         min_quality=policy.min_quality,
@@ -64,9 +66,14 @@ def _ready(stored: bytes) -> Rules:
         strong_share=policy.strong_share,
         limits=limits,
         profile=_profile(policy.spend_profile),
+        session_budget_nano=_nano(policy.session_budget_usd),
         log_text=policy.log_text,
         log_days=policy.log_days,
     )
+
+
+def _nano(usd: Decimal | None) -> int | None:
+    return None if usd is None else int(usd * NANO_PER_USD)
 
 
 def _profile(spread: SpendProfile | None) -> Profile:

@@ -13,6 +13,7 @@ from policies.types import Decision, Demand, Forecast, Wishes
 from router.decision_log.entry import Logging
 from router.inputs import Inputs
 from router.live import Configuration
+from router.sessions import Sitting
 from router.store import Principal, Rule
 from router.wire.reading import Extensions
 
@@ -35,6 +36,7 @@ class Turn:
         cache: `hit`, `miss` or `bypass`.
         inputs, decision, forecast: None until decided, and on a cache hit. `inputs` gives `decision` again.
         logging: how it is logged, or None where it is not. reading: the classifier's packed input, for the log.
+        session: the name of its session in the store, or "". sitting: the session, once it is read.
         overhead_s: Rung's own time before the upstream call.
         rules: the limits that apply. limits: the `x-ratelimit-*` headers.
     """
@@ -57,6 +59,8 @@ class Turn:
     decision: Decision | None = None
     logging: Logging | None = None
     reading: bytes = b""
+    session: str = ""
+    sitting: Sitting | None = None
     overhead_s: float = 0.0
     limits: Mapping[str, str] = field(default_factory=dict)
 
@@ -69,6 +73,11 @@ class Turn:
     def wants_usage_event(self) -> bool:
         """Whether a stream shall end with the event that carries usage, cost and decision."""
         return bool((self.request.get("stream_options") or {}).get("include_usage"))
+
+    @property
+    def has_own_money(self) -> bool:
+        """Whether its session has a budget of its own."""
+        return self.sitting is not None and self.sitting.state.budget_nano is not None
 
     def elapsed_s(self) -> float:
         """Seconds since the request's arrival."""

@@ -15,6 +15,7 @@ from router.store.ledger_types import Budget, Ending, Hold, Meter, Standing, Sta
 from router.store.limits import Limiter, Limits, Rule, Verdict, rules
 from router.store.log_book import LogBook, Progress
 from router.store.outcomes import OutcomeStream, Taken, Told
+from router.store.sessions import SessionNote, StoredSession
 from router.store.store import Answer, Opening, Places, Receipt, Settlement, Store
 
 __all__ = [
@@ -44,10 +45,12 @@ __all__ = [
     "Receipt",
     "Role",
     "Rule",
+    "SessionNote",
     "Settlement",
     "Standing",
     "State",
     "Store",
+    "StoredSession",
     "Taken",
     "Tenant",
     "Token",

@@ -34,8 +34,10 @@ from router.store.outbox import Outbox, Settlement
 from router.store.outcomes import OutcomeStream
 from router.store.pace import PaceBook
 from router.store.scripts import Ask, text
+from router.store.sessions import SessionBook, SessionNote, StoredSession
 from router.store.upkeep import Upkeep
 
+NO_SESSION = StoredSession()
 NO_ANSWER = Look(role=Role.ALONE)
 
 
@@ -47,6 +49,7 @@ class Opening:
         answer: the cached one, or None.
         role: HIT with an answer; FOLLOW: wait in `Store.flights.follow`; LEAD: call, and name the leader in the
             closing's `Answer`; ALONE: call.
+        session: as it stands, empty where none was asked for.
         pace: where the pacing of the tenant's budgets stood when it was last written; see `router.pacing`.
     """
 
@@ -55,6 +58,7 @@ class Opening:
     pace: bytes
     answer: bytes | None
     role: Role = Role.ALONE
+    session: StoredSession = NO_SESSION
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +99,8 @@ class Store:
 
     Attributes:
         connection: carries every command.
-        ledger, books, directory, limiter, cache, flights, decisions, pace, health, outcomes, log_book: the parts.
+        ledger, books, directory, limiter, cache, flights, decisions, pace, sessions, health, outcomes, log_book: the
+            parts.
         outbox: settlements that wait for the store's return.
         epoch: names this set of books; see docs/ledger.md.
     """
@@ -111,6 +116,7 @@ class Store:
         self.outcomes = OutcomeStream(connection)
         self.log_book = LogBook(connection)
         self.pace = PaceBook(connection)
+        self.sessions = SessionBook(connection)
         self.health = HealthBoard(connection)
         self.directory = Directory(connection, pepper, self.ledger)
         self.outbox = Outbox(self.ledger)
@@ -184,6 +190,7 @@ class Store:
         cache_key: str | None = None,
         lease_s: float = CONCURRENCY_LEASE_S,
         single_flight: bool = False,
+        session: str = "",
     ) -> Opening:
         """First round trip: the limits' verdict, the tenant's money, the cached answer.
 
@@ -196,6 +203,7 @@ class Store:
             cache_key: of `cache.answer_key`, or None to bypass.
             lease_s: the longest that the request may take.
             single_flight: whether to wait for an identical request that is under way: see `Opening.role`.
+            session: its name, or "".
 
         Raises:
             StoreUnavailable: the store is away; a cache that fails alone is a miss.
@@ -204,7 +212,8 @@ class Store:
         pace = self.pace.get_ask(tenant)
         lookup = self._lookup(tenant, cache_key, request_id, single_flight) if cache_key else None
         take = self.limiter.take_ask(tenant, request_id, rules, tokens, lease_s) if rules else None
-        asked: list[Ask[Any]] = [ask for ask in (standing, pace, lookup, take) if ask is not None]
+        sitting = self.sessions.get_ask(tenant, session) if session else None
+        asked: list[Ask[Any]] = [ask for ask in (standing, pace, lookup, take, sitting) if ask is not None]
         replies = iter(await self.connection.run(*asked))
         stands = standing.read(next(replies))
         paced = pace.read(next(replies))
@@ -215,6 +224,7 @@ class Store:
             answer=look.answer,
             role=look.role,
             verdict=take.read(next(replies)) if take else Verdict(),
+            session=sitting.read_or(next(replies), NO_SESSION) if sitting else NO_SESSION,
         )
 
     async def closing(
@@ -225,6 +235,7 @@ class Store:
         answer: Answer | None = None,
         receipt: Receipt | None = None,
         places: Places | None = None,
+        session: SessionNote | None = None,
     ) -> Ending | None:
         """Last round trip, the money first. Shield it from the request's cancellation.
 
@@ -240,7 +251,8 @@ class Store:
         put, land = self._answer(tenant, answer) if answer else (None, None)
         keep = self._keep(tenant, receipt) if receipt else None
         give = self.limiter.give_ask(tenant, places.request_id, places.rules, places.extra_tokens) if places else None
-        asked: list[Ask[Any]] = [ask for ask in (settle, put, land, keep, give) if ask is not None]
+        note = self.sessions.put_ask(tenant, session) if session else None
+        asked: list[Ask[Any]] = [ask for ask in (settle, put, land, keep, give, note) if ask is not None]
         if not asked:
             return None
         try:

@@ -277,6 +277,7 @@ class RungExtension(TypedDict):
     max_reasoning_tokens: NotRequired[Annotated[int, Field(ge=0, le=MAX_TOKENS)]]
     strategy: NotRequired[Literal["single"]]
     session_id: NotRequired[Annotated[str, Field(min_length=1, max_length=256)]]
+    session_budget_usd: NotRequired[Annotated[float, Field(ge=0, le=1e6)]]
     explain: NotRequired[bool]
     cache: NotRequired[Literal["use", "refresh", "off"]]
 

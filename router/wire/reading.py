@@ -36,7 +36,10 @@ Headers = Mapping[bytes, bytes]
 # The keys of the body's `rung` object as headers; `strategy` has one value so far, which is the default.
 _WISHES = frozenset(
     b"x-rung-" + name
-    for name in (b"quality", b"max-cost-usd", b"max-reasoning-tokens", b"session-id", b"explain", b"cache", b"strategy")
+    for name in (
+        *(b"quality", b"max-cost-usd", b"max-reasoning-tokens", b"session-id", b"session-budget-usd", b"explain"),
+        *(b"cache", b"strategy"),
+    )
 )
 _CACHE_MODES = frozenset({b"use", b"refresh", b"off"})
 _FLAGS = {b"1": True, b"true": True, b"0": False, b"false": False}
@@ -78,6 +81,13 @@ def query_of(request: Mapping[str, Any]) -> Query:
 
 def _last_user(messages: list[dict[str, Any]]) -> int | None:
     return next((i for i in range(len(messages) - 1, -1, -1) if messages[i]["role"] == "user"), None)
+
+
+def last_user_text(request: Mapping[str, Any]) -> str:
+    """The text of the last user turn, or "" where there is none."""
+    messages = cast("list[dict[str, Any]]", request["messages"])
+    last = _last_user(messages)
+    return "" if last is None else text_of(messages[last].get("content"))
 
 
 def _parts(content: object) -> Iterator[dict[str, Any]]:
@@ -163,7 +173,8 @@ class Extensions:
 
     Attributes:
         quality, max_cost_usd, max_reasoning_tokens: see `policies.types.Wishes`.
-        session_id: groups requests of one conversation. explain: put the receipt into the reply.
+        session_id: groups requests of one conversation. session_budget_usd: what they may cost together.
+        explain: put the receipt into the reply.
         cache: `use`, `refresh` (do not read, but write) or `off`.
     """
 
@@ -171,6 +182,7 @@ class Extensions:
     max_cost_usd: float | None = None
     max_reasoning_tokens: int | None = None
     session_id: str | None = None
+    session_budget_usd: float | None = None
     explain: bool = False
     cache: str = "use"
 
@@ -193,6 +205,7 @@ def extensions_of(request: Mapping[str, Any], headers: Headers) -> Extensions:
             "max_reasoning_tokens", _int_header(headers, b"x-rung-max-reasoning-tokens", MAX_TOKENS)
         ),
         session_id=session or metadata.get("session_id"),
+        session_budget_usd=body.get("session_budget_usd", _number_header(headers, b"x-rung-session-budget-usd", 1e6)),
         explain=body.get("explain", _flag_header(headers, b"x-rung-explain")),
         cache=body.get("cache", _cache_header(headers)),
     )
