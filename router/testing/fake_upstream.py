@@ -47,6 +47,7 @@ class Received:
         path, headers, body, raw: what was sent; `body` is the parsed JSON.
         closed: set when the caller's connection went away before the answer was complete.
         done: set when the answer was written in full.
+        bills: what was billed for it: one, or none where it was refused.
     """
 
     path: str
@@ -55,6 +56,7 @@ class Received:
     raw: bytes
     closed: asyncio.Event = field(default_factory=asyncio.Event)
     done: asyncio.Event = field(default_factory=asyncio.Event)
+    bills: list[Bill] = field(default_factory=list[Bill])
 
 
 class FakeUpstream:
@@ -64,10 +66,18 @@ class FakeUpstream:
         received: every request, oldest first.
         bills: what each answer cost.
         default: the answer once the script has run out.
+        choose: reads the answer off the request; where it gives None, script and default speak.
     """
 
-    def __init__(self, default: Answer | None = None, *, port: int = 0) -> None:
+    def __init__(
+        self,
+        default: Answer | None = None,
+        *,
+        port: int = 0,
+        choose: Callable[[Received], Answer | None] | None = None,
+    ) -> None:
         self.default = default or Answer()
+        self.choose = choose
         self.received: list[Received] = []
         self.bills: list[Bill] = []
         self._script: deque[Answer] = deque()
@@ -134,7 +144,7 @@ class FakeUpstream:
 
     async def _serve(self, request: web.Request, wire: _Format) -> web.StreamResponse:
         received = await self._receive(request)
-        answer = self._script.popleft() if self._script else self.default
+        answer = self._next(received)
         try:
             if answer.gate is not None:
                 await answer.gate.wait()
@@ -142,11 +152,18 @@ class FakeUpstream:
                 return _refusal(answer)
             bill = _bill(answer, received.body)
             self.bills.append(bill)
+            received.bills.append(bill)
             respond = self._stream if received.body.get("stream") else self._whole
             return await respond(request, received, answer, bill, wire)
         except (asyncio.CancelledError, ConnectionError):
             received.closed.set()
             raise
+
+    def _next(self, received: Received) -> Answer:
+        chosen = self.choose(received) if self.choose is not None else None
+        if chosen is not None:
+            return chosen
+        return self._script.popleft() if self._script else self.default
 
     async def _receive(self, request: web.Request) -> Received:
         raw = await request.read()

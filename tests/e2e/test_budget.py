@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from router.testing import Answer, FakeUpstream
-from tests.e2e.conftest import clean_environment, rung, served
+from tests.serving import clean_environment, rung, serving
 
 pytestmark = pytest.mark.e2e
 
@@ -23,7 +23,7 @@ ADMITTED = 50  # $5 at $0.10
 async def test_a_thousand_requests_of_ten_cents_on_five_dollars_admit_exactly_fifty(tmp_path: Path) -> None:
     async with FakeUpstream(Answer(input_tokens=1, output_tokens=1_000)) as upstream:
         _configure(tmp_path, upstream.openai_base)
-        with served(tmp_path, "--workers", "2") as gateway:
+        with serving(tmp_path, "--workers", "2", stop_s=30) as gateway:
             key = _make_key(tmp_path)
             statuses = await _ask_all(f"{gateway.url}/v1/chat/completions", key)
             shown = _run(tmp_path, "tenants", "show", "acme")

@@ -4,117 +4,38 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import aiohttp
-import httpx
 import pytest
 import yaml
 
-from router.store import embedded
 from router.testing import Answer, FakeUpstream
-from tests.e2e.conftest import clean_environment, free_port, rung
+from tests.serving import (
+    CLIENT,
+    WITHIN_S,
+    Process,
+    alive,
+    clean_environment,
+    is_ready,
+    one_model,
+    rung,
+    serving,
+    until,
+)
 
 pytestmark = pytest.mark.e2e
 
-WITHIN_S = 120.0  # a shared machine may take that long to start an interpreter
-CLIENT = httpx.Client()  # one for all: making one costs more than the answers that are timed here
-PRICES = {"input": 1, "output": 4}
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Process:
-    """A `rung serve` that a test may kill."""
-
-    popen: subprocess.Popen[bytes]
-    url: str
-    key: str
-    folder: Path
-
-    @property
-    def headers(self) -> dict[str, str]:
-        return {"authorization": f"Bearer {self.key}"}
-
-    @property
-    def log(self) -> str:
-        return (self.folder / "serve.log").read_text(errors="replace")
-
-    def children(self) -> list[int]:
-        tasks = Path(f"/proc/{self.popen.pid}/task").glob("*/children")  # a child belongs to the thread that started it
-        return [int(pid) for task in tasks for pid in task.read_text().split()]
-
-    def store_pid(self) -> int:
-        with socket.socket(socket.AF_UNIX) as connection:
-            connection.connect(str(embedded.socket_path(self.folder / ".rung")))
-            connection.sendall(b"INFO server\r\n")
-            return int(re.search(rb"process_id:(\d+)", connection.recv(65_536))[1])  # type: ignore[index]
-
-    def ask(self, words: str, timeout: float = WITHIN_S) -> httpx.Response:
-        body = {"model": "m", "messages": [{"role": "user", "content": words}]}
-        return CLIENT.post(f"{self.url}/v1/chat/completions", json=body, headers=self.headers, timeout=timeout)
-
-
-def until(condition: Callable[[], bool], what: str, within_s: float = WITHIN_S) -> None:
-    deadline = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < deadline, f"never happened: {what}"
-        time.sleep(0.02)  # other processes' doings: there is no event to wait for
-
-
-def is_ready(url: str) -> bool:
-    try:
-        return CLIENT.get(f"{url}/readyz", timeout=10).status_code == 200
-    except httpx.HTTPError:
-        return False
-
-
-def alive(pid: int) -> bool:
-    try:
-        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-
-
-@contextmanager
-def serving(folder: Path, upstream: FakeUpstream, *arguments: str) -> Iterator[Process]:
-    model = {
-        "id": "m",
-        "upstream": "openai/fake",
-        "tier": "premium",
-        "api_base": upstream.openai_base,
-        "api_key": "fake-key",
-        "context_window": 8_000,
-        "max_output": 1_000,
-        "prices": PRICES,
-    }
-    (folder / "rung.yaml").write_text(yaml.safe_dump({"models": [model], "server": {"drain_timeout_s": 3}}))
-    log = folder / "serve.log"
-    with log.open("wb") as output:
-        popen = subprocess.Popen(
-            [rung(), "serve", "--port", str(free_port()), *arguments],
-            cwd=folder,
-            env=clean_environment(folder),
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        until(lambda: "OPENAI_API_KEY=" in log.read_text() or popen.poll() is not None, "the banner")
-        text = log.read_text(errors="replace")
-        assert popen.poll() is None, text
-        url = re.findall(r"serving (http://\S+)/v1", text)[-1]
-        until(lambda: is_ready(url), f"readiness: {log.read_text(errors='replace')}")
-        yield Process(popen=popen, url=url, key=re.findall(r"OPENAI_API_KEY=(\S+)", text)[-1], folder=folder)
-    finally:
-        popen.kill()
-        popen.wait()
+def started(folder: Path, upstream: FakeUpstream, *arguments: str) -> AbstractContextManager[Process]:
+    settings = {"models": [one_model(upstream.openai_base)], "server": {"drain_timeout_s": 3}}
+    return serving(folder, *arguments, settings=settings)
 
 
 def shown(process: Process) -> str:
@@ -134,7 +55,7 @@ async def test_a_stopped_gateway_lets_its_streams_end_books_them_and_exits_with_
     async with FakeUpstream(
         Answer(text="one two three", between=gate, input_tokens=1000, output_tokens=500)
     ) as upstream:
-        manager = serving(tmp_path, upstream)
+        manager = started(tmp_path, upstream)
         process = await asyncio.to_thread(manager.__enter__)
         try:
             body = {"model": "m", "stream": True, "messages": [{"role": "user", "content": "hello"}]}
@@ -157,7 +78,7 @@ async def test_a_stopped_gateway_lets_its_streams_end_books_them_and_exits_with_
 
 async def test_a_stream_that_outlives_the_drain_ends_with_one_error_and_is_billed(tmp_path: Path) -> None:
     async with FakeUpstream(Answer(text="one two three", between=asyncio.Event())) as upstream:
-        manager = serving(tmp_path, upstream)
+        manager = started(tmp_path, upstream)
         process = await asyncio.to_thread(manager.__enter__)
         try:
             body = {"model": "m", "stream": True, "messages": [{"role": "user", "content": "hello"}]}
@@ -182,7 +103,7 @@ async def test_a_stream_that_outlives_the_drain_ends_with_one_error_and_is_bille
 
 async def test_a_killed_gateway_takes_its_children_along_and_leaves_its_books(tmp_path: Path) -> None:
     async with FakeUpstream(Answer(input_tokens=1000, output_tokens=500)) as upstream:
-        first = serving(tmp_path, upstream, "--workers", "2")
+        first = started(tmp_path, upstream, "--workers", "2")
         process = await asyncio.to_thread(first.__enter__)
         assert (await asyncio.to_thread(process.ask, "hello")).status_code == 200
         family = [*process.children(), process.store_pid()]
@@ -190,7 +111,7 @@ async def test_a_killed_gateway_takes_its_children_along_and_leaves_its_books(tm
         process.popen.kill()
         await beside(until, lambda: not any(map(alive, family)), f"the end of {family}")
         await asyncio.to_thread(first.__exit__, None, None, None)
-        second = serving(tmp_path, upstream)
+        second = started(tmp_path, upstream)
         again = await asyncio.to_thread(second.__enter__)
         try:
             assert again.key == process.key
@@ -202,15 +123,14 @@ async def test_a_killed_gateway_takes_its_children_along_and_leaves_its_books(tm
 
 async def test_a_killed_worker_is_replaced_and_nobody_else_notices(tmp_path: Path) -> None:
     async with FakeUpstream() as upstream:
-        manager = serving(tmp_path, upstream, "--workers", "2")
+        manager = started(tmp_path, upstream, "--workers", "2")
         process = await asyncio.to_thread(manager.__enter__)
         try:
-            store = process.store_pid()
-            workers = [pid for pid in process.children() if pid != store and b"spawn_main" in _command(pid)]
+            workers = process.workers()
             assert len(workers) == 2
             os.kill(workers[0], signal.SIGKILL)
             await beside(
-                until, lambda: len(_workers(process)) == 2 and workers[0] not in _workers(process), "a new one"
+                until, lambda: len(process.workers()) == 2 and workers[0] not in process.workers(), "a new one"
             )
             await beside(until, lambda: process.ask("hello").status_code == 200, "an answer")
             process.popen.send_signal(signal.SIGTERM)
@@ -220,20 +140,9 @@ async def test_a_killed_worker_is_replaced_and_nobody_else_notices(tmp_path: Pat
             await asyncio.to_thread(manager.__exit__, None, None, None)
 
 
-def _workers(process: Process) -> list[int]:
-    return [pid for pid in process.children() if b"spawn_main" in _command(pid)]
-
-
-def _command(pid: int) -> bytes:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return b""
-
-
 async def test_a_frozen_or_killed_store_is_a_quick_503_and_comes_back_by_itself(tmp_path: Path) -> None:
     async with FakeUpstream() as upstream:
-        manager = serving(tmp_path, upstream)
+        manager = started(tmp_path, upstream)
         process = await asyncio.to_thread(manager.__enter__)
         try:
             await asyncio.to_thread(_freeze_and_kill, process)
@@ -271,23 +180,7 @@ def test_a_port_in_use_is_one_line_and_not_a_success(tmp_path: Path) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
-        (tmp_path / "rung.yaml").write_text(
-            yaml.safe_dump(
-                {
-                    "models": [
-                        {
-                            "id": "m",
-                            "upstream": "openai/x",
-                            "tier": "premium",
-                            "prices": PRICES,
-                            "context_window": 8_000,
-                            "max_output": 1_000,
-                            "api_key": "k",
-                        }
-                    ]
-                }
-            )
-        )
+        (tmp_path / "rung.yaml").write_text(yaml.safe_dump({"models": [one_model("http://127.0.0.1:1/v1")]}))
         for workers in ("1", "2"):
             done = subprocess.run(
                 [rung(), "serve", "--port", port, "--workers", workers],

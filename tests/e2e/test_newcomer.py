@@ -8,7 +8,7 @@ import httpx
 import openai
 import pytest
 
-from tests.e2e.conftest import Served
+from tests.serving import Process
 
 pytestmark = pytest.mark.e2e
 
@@ -18,15 +18,15 @@ PARIS: list[openai.types.chat.ChatCompletionMessageParam] = [
 
 
 @pytest.fixture(scope="module")
-def client(local_gateway: Served) -> Iterator[openai.OpenAI]:
+def client(local_gateway: Process) -> Iterator[openai.OpenAI]:
     with openai.OpenAI(base_url=f"{local_gateway.url}/v1", api_key=local_gateway.key, max_retries=0) as made:
         yield made
 
 
-def test_the_banner_holds_the_two_lines_to_paste(local_gateway: Served) -> None:
-    assert f"export OPENAI_BASE_URL={local_gateway.url}/v1" in local_gateway.output
-    assert f"export OPENAI_API_KEY={local_gateway.key}" in local_gateway.output
-    assert "waits: no key for it (set OPENAI_API_KEY)" in local_gateway.output
+def test_the_banner_holds_the_two_lines_to_paste(local_gateway: Process) -> None:
+    assert f"export OPENAI_BASE_URL={local_gateway.url}/v1" in local_gateway.log
+    assert f"export OPENAI_API_KEY={local_gateway.key}" in local_gateway.log
+    assert "waits: no key for it (set OPENAI_API_KEY)" in local_gateway.log
 
 
 def test_the_local_model_answers_and_the_second_time_the_cache_does(client: openai.OpenAI) -> None:
@@ -57,7 +57,7 @@ def test_a_stream_brings_the_answer_and_the_decision(client: openai.OpenAI) -> N
 
 
 def test_the_reply_says_what_would_have_been_chosen_and_why_it_was_not(
-    client: openai.OpenAI, local_gateway: Served
+    client: openai.OpenAI, local_gateway: Process
 ) -> None:
     proof = "Prove that there are infinitely many primes congruent to 3 modulo 4."
     reply = client.chat.completions.with_raw_response.create(
@@ -90,7 +90,7 @@ def test_errors_become_the_client_s_own_classes(
     assert caught.value.body
 
 
-def test_a_bad_key_is_an_authentication_error(local_gateway: Served) -> None:
+def test_a_bad_key_is_an_authentication_error(local_gateway: Process) -> None:
     with (
         openai.OpenAI(base_url=f"{local_gateway.url}/v1", api_key="rk_wrong", max_retries=0) as stranger,
         pytest.raises(openai.AuthenticationError),
