@@ -7,6 +7,7 @@ given out twice.
 
 from __future__ import annotations
 
+import logging
 import secrets
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from router.errors import StoreUnavailable
 from router.store import names
 from router.store.connection import Executor
 from router.store.scripts import Ask, Reply, text
+
+log = logging.getLogger("rung.store")
 
 
 async def enter(executor: Executor, memory: Path | None) -> str:
@@ -51,8 +54,19 @@ def _recall(memory: Path | None) -> str:
 
 
 def _remember(memory: Path | None, epoch: str) -> None:
-    if memory is not None:
+    """Write the name down. A disk that takes nothing costs the check after a restart, not the service."""
+    if memory is None:
+        return
+    try:
+        memory.parent.mkdir(parents=True, exist_ok=True)
         memory.write_text(epoch, "utf-8")
+    except OSError as error:
+        log.warning(
+            "%s cannot be written (%s): a store that is emptied while no process runs will not be noticed;"
+            " set RUNG_STORE__DATA_DIR to a folder that outlives restarts",
+            memory,
+            error.strerror,
+        )
 
 
 def _epoch(reply: Reply) -> str:

@@ -56,10 +56,10 @@ async def audited(store: Store, tenants: Iterable[str], received: Iterable[Recei
                 _add(booked, numbers[decision], entry)
             else:
                 nameless.append(entry)
-    return _compared(booked, nameless, _bills(received), proofs)
+    return _compared(booked, nameless, _bills(received), proofs=proofs)
 
 
-def _compared(booked: dict[str, _Booked], nameless: list[_Booked], bills: dict[str, int], proofs: bool) -> Audit:
+def _compared(booked: dict[str, _Booked], nameless: list[_Booked], bills: dict[str, int], *, proofs: bool) -> Audit:
     wrong: list[str] = []
     difference = ours = theirs = exact = estimated = 0
     for number, entry in booked.items():

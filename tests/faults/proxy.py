@@ -30,6 +30,7 @@ class Proxy:
         self._path = path
         self._network = Network.GOOD
         self._clients: set[asyncio.StreamWriter] = set()
+        self._served: set[asyncio.Task[None]] = set()
         self._port = 0
         self.delay_s = delay_s
 
@@ -49,6 +50,16 @@ class Proxy:
             for writer in self._clients:
                 writer.transport.abort()
 
+    async def aclose(self) -> None:
+        """Tear every connection down, and wait until its ends are closed."""
+        self.network = Network.RESET
+        await asyncio.gather(*self._served, return_exceptions=True)
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
+        self._served.add(task)
+        task.add_done_callback(self._served.discard)
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._network is Network.RESET:
             writer.transport.abort()
@@ -56,18 +67,19 @@ class Proxy:
         self._clients.add(writer)
         upstream, downstream = await asyncio.open_unix_connection(self._path)
         try:
-            with contextlib.suppress(OSError):
-                async with asyncio.TaskGroup() as group:
-                    group.create_task(self._pump(reader, downstream, swallow={Network.BLACK_HOLE}))
-                    group.create_task(
-                        self._pump(upstream, writer, swallow={Network.BLACK_HOLE, Network.HALF_OPEN}, answers=True)
-                    )
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._pump(reader, downstream, swallow={Network.BLACK_HOLE}))
+                group.create_task(
+                    self._pump(upstream, writer, swallow={Network.BLACK_HOLE, Network.HALF_OPEN}, answers=True)
+                )
         except* OSError:
             pass
         finally:
             self._clients.discard(writer)
-            downstream.close()
-            writer.close()
+            for sink in (downstream, writer):
+                sink.close()
+                with contextlib.suppress(OSError):
+                    await sink.wait_closed()
 
     async def _pump(
         self,
@@ -90,10 +102,10 @@ class Proxy:
 async def proxied(path: str, *, delay_s: float = 0.5) -> AsyncGenerator[Proxy]:
     """A proxy that serves until the block is left."""
     proxy = Proxy(path, delay_s=delay_s)
-    server = await asyncio.start_server(proxy._serve, "127.0.0.1", 0)  # noqa: SLF001 - its own door
-    proxy._port = server.sockets[0].getsockname()[1]  # noqa: SLF001 - likewise
+    server = await asyncio.start_server(proxy._accept, "127.0.0.1", 0)
+    proxy._port = server.sockets[0].getsockname()[1]
     try:
         yield proxy
     finally:
         server.close()
-        proxy.network = Network.RESET
+        await proxy.aclose()

@@ -45,7 +45,9 @@ class Stage:
     def headers(self, tenant: str) -> dict[str, str]:
         return {"authorization": f"Bearer {self.tokens[tenant]}"}
 
-    async def tenant(self, tenant: str, *, limit_nano: int | None = None, policy: Mapping[str, Any] | None = None) -> str:
+    async def tenant(
+        self, tenant: str, *, limit_nano: int | None = None, policy: Mapping[str, Any] | None = None
+    ) -> str:
         """Make a tenant with a key and perhaps a budget; its id."""
         await self.store.directory.create_tenant(tenant, policy=policy)
         if limit_nano is not None:
@@ -115,7 +117,7 @@ async def staged(
         models: the ladder, given the upstream's base URL. settings: other sections of `rung.yaml`.
         store_url: a store elsewhere; the gateway starts its own without it.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
     async with AsyncExitStack() as stack:
         upstream = await stack.enter_async_context(FakeUpstream())
         content = {"models": models(upstream.openai_base), **(settings or {})}
@@ -131,8 +133,6 @@ async def staged(
         )
         stack.push_async_callback(store.close)
         session = await stack.enter_async_context(
-            aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(total=120)
-            )
+            aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(total=120))
         )
         yield Stage(process=process, upstream=upstream, store=store, session=session)

@@ -103,25 +103,19 @@ class Upstream:
 
     def _answer(self, number: int, kind: str, call: int) -> Answer:
         text = f"This is the answer to request {number}, in some words."
-        match kind:
-            case "overloaded" if call == 1:
-                return Answer(status=_BUSY[number % 3])
-            case "refused":
-                return Answer(status=400, error={"message": "no", "type": "invalid_request_error"})
-            case "nonsense" if call == 1:
-                return Answer(fault=_NONSENSE[number % 4], fault_after=-1, text=text)
-            case "breaks":
-                return Answer(fault=_BREAKS[number % 5], fault_after=2, text=text)
-            case "slow" | "leaves":
-                return Answer(gate=_soon(SLOW_S), text=text)
-            case "split":
-                return Answer(split=3, text=text)
-            case "lies":
-                return Answer(usage=LIE, text=text)
-            case "silent":
-                return Answer(usage=False, text=text)
-            case _:
-                return Answer(text=text)
+        if call > 1 and kind in {"overloaded", "nonsense"}:
+            return Answer(text=text)
+        spoiled: dict[str, dict[str, Any]] = {
+            "overloaded": {"status": _BUSY[number % 3]},
+            "refused": {"status": 400, "error": {"message": "no", "type": "invalid_request_error"}},
+            "nonsense": {"fault": _NONSENSE[number % 4], "fault_after": -1},
+            "breaks": {"fault": _BREAKS[number % 5], "fault_after": 2},
+            "split": {"split": 3},
+            "lies": {"usage": LIE},
+            "silent": {"usage": False},
+        }
+        gate = _soon(SLOW_S) if kind in {"slow", "leaves"} else None
+        return Answer(text=text, gate=gate, **spoiled.get(kind, {}))
 
 
 def _soon(delay_s: float) -> asyncio.Event:

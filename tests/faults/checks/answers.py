@@ -15,7 +15,7 @@ from tests.faults.stage import Stage, question
 
 CLOSES_WITHIN_S = 1.0
 MOST_ATTEMPTS = 3  # the ladder's three tiers: a plan names each at most once
-TEXT = "Grüße, 世界! 🎉 one two three \\ \" four\nfive"
+TEXT = 'Grüße, 世界! 🎉 one two three \\ " four\nfive'
 
 
 @promise(6)
@@ -147,7 +147,7 @@ async def streams_stay_valid_however_they_are_split(rig: Rig) -> list[Finding]:
         Finding(
             number=12,
             name="streams stay valid",
-            done=f"{len(sizes)} ways to split the bytes; {len(faults)} failures in mid-stream, each split in three ways",
+            done=f"{len(sizes)} ways to split the bytes; {len(faults)} failures in mid-stream, each in three splits",
             figure=f"{broken} answers altered, {false_ends} failures not told by exactly one last error",
             bound="0, 0",
             holds=broken == 0 and false_ends == 0,

@@ -74,14 +74,10 @@ async def a_store_that_is_away_is_answered_in_time(rig: Rig) -> list[Finding]:
 
 
 def _outaged(rig: Rig, url: str):  # noqa: ANN202 - what `staged` gives
-    return staged(
-        rig.place("outage"), workers=2, store_url=url, RUNG_STORE__TIMEOUT_MS=TIMEOUT_MS
-    )
+    return staged(rig.place("outage"), workers=2, store_url=url, RUNG_STORE__TIMEOUT_MS=TIMEOUT_MS)
 
 
-async def _outage(
-    stage: Stage, tenant: str, name: str, fault: Callable[..., Awaitable[None]], asks: int
-) -> Finding:
+async def _outage(stage: Stage, tenant: str, name: str, fault: Callable[..., Awaitable[None]], asks: int) -> Finding:
     """One kind of outage under load: everybody asks all the time, before, during and after it."""
     quiet = await _ask_many(stage, tenant, CLIENTS * 4)
     lines = _lines(stage)

@@ -248,3 +248,17 @@ async def test_a_record_that_is_shortened_while_it_is_read_still_proves(store: S
     await connection.close()
     assert connection.pieces > 1
     assert (proof.exact, proof.spent_nano) == (True, 4900)
+
+
+async def test_the_name_of_the_books_is_remembered_where_no_folder_was_yet(acme: Store, tmp_path: Path) -> None:
+    memory = tmp_path / "data" / "store" / "epoch"
+    assert await epoch.enter(acme.connection, memory) == acme.epoch
+    assert memory.read_text("utf-8") == acme.epoch
+
+
+async def test_a_disk_that_takes_nothing_costs_a_warning_and_not_the_start(
+    acme: Store, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    assert await epoch.enter(acme.connection, tmp_path / "file" / "epoch") == acme.epoch
+    assert "cannot be written" in caplog.text
