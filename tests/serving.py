@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,8 +116,12 @@ def one_model(base_url: str) -> dict[str, Any]:
 
 @contextmanager
 def serving(
-    folder: Path, *arguments: str, settings: Mapping[str, Any] | None = None, stop_s: float = 0, **environment: str
-) -> Iterator[Process]:
+    folder: Path,
+    *arguments: str,
+    settings: Mapping[str, Any] | None = None,
+    stop_s: float = 0,
+    environment: Mapping[str, str] | None = None,
+) -> Generator[Process]:
     """Start `rung serve` in a folder, wait until it is ready, and end it.
 
     Args:
@@ -132,7 +136,7 @@ def serving(
         popen = subprocess.Popen(
             [rung(), "serve", "--port", str(free_port()), *arguments],
             cwd=folder,
-            env=clean_environment(folder, **environment),
+            env=clean_environment(folder, **(environment or {})),
             stdout=output,
             stderr=subprocess.STDOUT,
         )

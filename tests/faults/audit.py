@@ -38,15 +38,17 @@ class Audit:
 
 
 @dataclass(slots=True)
-class _Booked:
+class Booked:
+    """What the books say of one account: the sum of its entries, and whether it is an estimate."""
+
     cost_nano: int = 0
     estimated: bool = False
 
 
 async def audited(store: Store, tenants: Iterable[str], received: Iterable[Received]) -> Audit:
     """Compare the books of these tenants with what the upstream has billed."""
-    booked: dict[str, _Booked] = {}
-    nameless: list[_Booked] = []  # entries without a receipt: their worker died
+    booked: dict[str, Booked] = {}
+    nameless: list[Booked] = []  # entries without a receipt: their worker died
     proofs = True
     for tenant in tenants:
         proofs = proofs and (await store.books.verify(tenant)).exact
@@ -56,21 +58,23 @@ async def audited(store: Store, tenants: Iterable[str], received: Iterable[Recei
                 _add(booked, numbers[decision], entry)
             else:
                 nameless.append(entry)
-    return _compared(booked, nameless, _bills(received), proofs=proofs)
+    return compared(booked, nameless, billed(received), proofs=proofs)
 
 
-def _compared(booked: dict[str, _Booked], nameless: list[_Booked], bills: dict[str, int], *, proofs: bool) -> Audit:
+def compared(booked: dict[str, Booked], nameless: list[Booked], bills: dict[str, int], *, proofs: bool) -> Audit:
+    """Hold accounts and bills against each other; `nameless` are entries whose request is not known."""
+    bills = dict(bills)
     wrong: list[str] = []
     difference = ours = theirs = exact = estimated = 0
     for number, entry in booked.items():
-        billed = bills.pop(number, 0)
+        owed = bills.pop(number, 0)
         if entry.estimated:
-            estimated, ours, theirs = estimated + 1, ours + entry.cost_nano, theirs + billed
+            estimated, ours, theirs = estimated + 1, ours + entry.cost_nano, theirs + owed
         else:
             exact += 1
-            difference += abs(entry.cost_nano - billed)
-            if entry.cost_nano != billed:
-                wrong.append(f"{number}: ours {entry.cost_nano}, theirs {billed}")
+            difference += abs(entry.cost_nano - owed)
+            if entry.cost_nano != owed:
+                wrong.append(f"{number}: ours {entry.cost_nano}, theirs {owed}")
     for entry in nameless:
         if entry.estimated:
             estimated, ours = estimated + 1, ours + entry.cost_nano
@@ -92,15 +96,15 @@ def _compared(booked: dict[str, _Booked], nameless: list[_Booked], bills: dict[s
     )
 
 
-def _add(booked: dict[str, _Booked], account: str, entry: _Booked) -> None:
+def _add(booked: dict[str, Booked], account: str, entry: Booked) -> None:
     """Several requests may be one account: a popular question is called for again once its answer has gone."""
-    before = booked.setdefault(account, _Booked())
+    before = booked.setdefault(account, Booked())
     before.cost_nano += entry.cost_nano
     before.estimated = before.estimated or entry.estimated
 
 
-async def _entries(store: Store, tenant: str) -> dict[str, _Booked]:
-    found: dict[str, _Booked] = defaultdict(_Booked)
+async def _entries(store: Store, tenant: str) -> dict[str, Booked]:
+    found: dict[str, Booked] = defaultdict(Booked)
     async for entry in store.books.entries(tenant):
         if entry.kind in {"settled", "void", "reaped", "late"}:
             found[entry.id].cost_nano += entry.cost_nano
@@ -122,7 +126,7 @@ async def _numbers(store: Store, tenant: str) -> dict[str, str]:
     return numbers
 
 
-def _bills(received: Iterable[Received]) -> dict[str, int]:
+def billed(received: Iterable[Received]) -> dict[str, int]:
     """What the upstream wants for each request, in nano-dollars at list price; a lie about usage is its word."""
     owed: dict[str, int] = defaultdict(int)
     for call in received:

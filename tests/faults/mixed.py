@@ -66,12 +66,13 @@ async def _drive(stage: Stage, run: Run, faults: int, fault: Fault | None) -> No
             if fault is not None and number and number % every == 0 and run.faults < faults:
                 run.faults += 1
                 await fault(stage)
-            run.statuses[await _ask(stage, planned(number))] += 1
+            run.statuses[await ask(stage, planned(number))] += 1
 
     await asyncio.gather(*(client() for _ in range(AT_ONCE)))
 
 
-async def _ask(stage: Stage, request: Planned) -> str:
+async def ask(stage: Stage, request: Planned) -> str:
+    """The status of a request, or how it ended without one."""
     headers = {**stage.headers(request.tenant), "x-session-id": f"request-{request.number}"}
     try:
         async with asyncio.timeout(request.leaves_after_s):

@@ -32,6 +32,7 @@ class Proxy:
         self._clients: set[asyncio.StreamWriter] = set()
         self._served: set[asyncio.Task[None]] = set()
         self._port = 0
+        self._server: asyncio.Server | None = None
         self.delay_s = delay_s
 
     @property
@@ -50,8 +51,15 @@ class Proxy:
             for writer in self._clients:
                 writer.transport.abort()
 
+    async def open(self) -> None:
+        """Listen on a free port of loopback."""
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self._port = self._server.sockets[0].getsockname()[1]
+
     async def aclose(self) -> None:
-        """Tear every connection down, and wait until its ends are closed."""
+        """Stop listening, tear every connection down, and wait until its ends are closed."""
+        if self._server is not None:
+            self._server.close()
         self.network = Network.RESET
         await asyncio.gather(*self._served, return_exceptions=True)
 
@@ -102,10 +110,8 @@ class Proxy:
 async def proxied(path: str, *, delay_s: float = 0.5) -> AsyncGenerator[Proxy]:
     """A proxy that serves until the block is left."""
     proxy = Proxy(path, delay_s=delay_s)
-    server = await asyncio.start_server(proxy._accept, "127.0.0.1", 0)
-    proxy._port = server.sockets[0].getsockname()[1]
+    await proxy.open()
     try:
         yield proxy
     finally:
-        server.close()
         await proxy.aclose()

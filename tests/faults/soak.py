@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.faults.mixed import AMPLE_NANO
+from tests.faults.mixed import AMPLE_NANO, ask
 from tests.faults.report import Finding
 from tests.faults.stage import Stage, staged
 from tests.faults.traffic import Upstream, planned
@@ -72,8 +72,6 @@ async def soak(folder: Path, *, minutes: float) -> list[Finding]:
 
 
 async def _load(stage: Stage, series: dict[int, _Series], seconds: float) -> int:
-    from tests.faults.mixed import _ask
-
     numbers = itertools.count(1_000_000)
     began = time.monotonic()
     answered = 0
@@ -82,7 +80,7 @@ async def _load(stage: Stage, series: dict[int, _Series], seconds: float) -> int
         nonlocal answered
         while time.monotonic() - began < seconds:
             number = next(numbers)
-            await _ask(stage, planned(number))
+            await ask(stage, planned(number))
             stage.upstream.received.clear()
             stage.upstream.bills.clear()
             answered += 1
@@ -104,9 +102,7 @@ async def _load(stage: Stage, series: dict[int, _Series], seconds: float) -> int
 async def _idle(stage: Stage) -> int:
     """Descriptors of all workers once the gateway has warmed up on a few requests."""
     numbers = itertools.count(2_000_000)
-    from tests.faults.mixed import _ask
-
-    await asyncio.gather(*(_ask(stage, planned(next(numbers))) for _ in range(60)))
+    await asyncio.gather(*(ask(stage, planned(next(numbers))) for _ in range(60)))
     await asyncio.sleep(1)
     return sum(map(_descriptors, stage.process.workers()))
 

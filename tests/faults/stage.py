@@ -124,7 +124,7 @@ async def staged(
         variables = {"RUNG_STORE__PEPPER": PEPPER, **environment}
         if store_url is not None:
             variables["REDIS_URL"] = store_url
-        manager = serving(folder, "--workers", str(workers), settings=content, **variables)
+        manager = serving(folder, "--workers", str(workers), settings=content, environment=variables)
         process = await asyncio.to_thread(manager.__enter__)
         stack.push_async_callback(asyncio.to_thread, manager.__exit__, None, None, None)
         url = store_url or f"unix://{embedded.socket_path(folder / '.rung')}"

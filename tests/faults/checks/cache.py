@@ -9,7 +9,7 @@ from collections import Counter
 
 from router.store import Store, answer_key, embedded
 from router.store.store import Answer as Kept
-from router.testing import Answer
+from router.testing import Answer, Received
 from tests.faults.report import Finding
 from tests.faults.rig import Rig, promise
 from tests.faults.stage import question
@@ -77,7 +77,11 @@ async def the_gateway_keeps_tenants_apart(rig: Rig) -> list[Finding]:
     tenants = [await stage.tenant(rig.fresh("canary")) for _ in range(rig.of(50, 6))]
     owner: dict[str, str] = {}
     serial = iter(range(10**9))
-    stage.upstream.choose = lambda _: Answer(text=f"canary {next(serial)}")
+
+    def sing(_received: Received) -> Answer:
+        return Answer(text=f"canary {next(serial)}")
+
+    stage.upstream.choose = sing
     leaks = hits = 0
     for _ in range(rig.of(40, 4)):
         replies = await asyncio.gather(
