@@ -12,7 +12,7 @@ from tests.serving import Process
 
 pytestmark = pytest.mark.e2e
 
-PARIS: list[openai.types.chat.ChatCompletionMessageParam] = [
+PARIS: list[openai.types.chat.ChatCompletionMessageParam] = [  # pyright: ignore[reportAttributeAccessIssue] # loaded lazily
     {"role": "user", "content": "What is the capital of France?"}
 ]
 
