@@ -69,7 +69,7 @@ def decide(
         rungs=rungs,
         rejected=rejected,
         taste=Taste(
-            value=policy.value_nano(wishes.quality),
+            value=policy.value_nano(wishes.quality) if wishes.value_nano is None else float(wishes.value_nano),
             weight=1.0 + purse.pacing_price,
             tolerance=policy.tolerance_at(wishes.quality),
         ),

@@ -14,7 +14,8 @@ def within(outer: Wishes, inner: Wishes) -> Wishes:
     """The inner layer's wishes within the outer's limits.
 
     The dial is the inner layer's. Ceilings are the lower of both, floors the higher; what one denies, bars or requires
-    holds; what may be used is what both allow. Exploration needs the consent of both.
+    holds; what may be used is what both allow. What an answer is worth is for the outer layer to say, which pays.
+    Exploration needs the consent of both.
     """
     return replace(
         inner,
@@ -27,6 +28,7 @@ def within(outer: Wishes, inner: Wishes) -> Wishes:
         require_tags=outer.require_tags | inner.require_tags,
         barred_tiers=outer.barred_tiers | inner.barred_tiers,
         explore=min(outer.explore, inner.explore),
+        value_nano=inner.value_nano if outer.value_nano is None else outer.value_nano,
     )
 
 

@@ -191,6 +191,7 @@ class Wishes:
         allow: model ids that may be used (None: all); deny: ids that may not.
         require_tags: tags that a model must carry, for example a region where data must stay.
         barred_tiers: tiers whose share is used up (`policies.share`).
+        value_nano: what a right answer is worth, nano-dollars, instead of the policy's value at the dial; or None.
         explore: share of requests that take a random rung, to learn from; 0 forbids it.
     """
 
@@ -204,6 +205,7 @@ class Wishes:
     require_tags: frozenset[str] = frozenset()
     barred_tiers: frozenset[str] = frozenset()
     explore: float = 0.0
+    value_nano: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from policies.candidates import room
+from policies.cost import prices_at
 from policies.receipt import receipt
 from policies.types import Attempt, Decision
 from router.billing import Bill, bill, with_lost
@@ -246,7 +247,11 @@ class Answering:
         return charge, self._ending(turn, opened.trail, charge, finish, answer)
 
     def _bill(self, turn: Turn, attempt: Attempt, usage: Usage, output_chars: int) -> Bill:
-        prices = attempt.prices or turn.config.ladder.models[attempt.model].prices
+        model = turn.config.ladder.models[attempt.model]
+        prices = attempt.prices or model.prices
+        if model.price_rules and usage.input is not None:  # the plan knew a bound of the prompt's length only
+            now_s = turn.inputs.now_s if turn.inputs is not None else None
+            prices = prices_at(model, input_tokens=usage.input, now_s=now_s)
         return bill(prices, usage, input_chars=input_chars(turn.request), output_chars=output_chars)
 
     def _ending(self, turn: Turn, trail: Trail, charge: Bill, finish: str | None, answer: bytes | None) -> Ending:

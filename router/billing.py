@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from policies.cost import cost_nano
 from policies.types import Prices
@@ -18,11 +18,13 @@ class Bill:
 
     Attributes:
         cost_nano: nano-dollars.
+        prices: what it was billed at.
         usage: the tokens that were billed; every part is a number.
         estimated: True where the provider's report was missing or impossible.
     """
 
     cost_nano: int
+    prices: Prices
     usage: Usage
     estimated: bool
 
@@ -43,17 +45,17 @@ def bill(prices: Prices, usage: Usage, *, input_chars: int, output_chars: int) -
         reasoning=usage.reasoning,
     )
     try:
-        return Bill(cost_nano=_price(prices, used), usage=used, estimated=not usage.reported)
+        return Bill(cost_nano=_price(prices, used), prices=prices, usage=used, estimated=not usage.reported)
     except ValueError:  # parts larger than their whole: bill the whole, without the parts
         whole = Usage(input=max(0, used.input or 0), cached_read=0, cached_write=0, output=max(0, used.output or 0))
-        return Bill(cost_nano=_price(prices, whole), usage=whole, estimated=True)
+        return Bill(cost_nano=_price(prices, whole), prices=prices, usage=whole, estimated=True)
 
 
 def with_lost(charge: Bill, lost_nano: int) -> Bill:
     """The bill of a request whose earlier attempts may have cost so much (nano-dollars): marked as an estimate then."""
     if not lost_nano:
         return charge
-    return Bill(cost_nano=charge.cost_nano + lost_nano, usage=charge.usage, estimated=True)
+    return replace(charge, cost_nano=charge.cost_nano + lost_nano, estimated=True)
 
 
 def _or_estimate(reported: int | None, chars: int) -> int:

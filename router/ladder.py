@@ -9,15 +9,16 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
+from typing import get_args
 
 from pydantic import SecretStr
 
 from policies.catalog import Catalog
 from policies.errors import CatalogError
-from policies.types import Capability, Control, Model, Prices, Reasoning
+from policies.types import Capability, Control, Model, PriceRule, Prices, Reasoning
 from router import starter
 from router.errors import NotPriced
-from router.settings import ConfigError, ModelSettings, PriceSettings, ReasoningSettings, Settings
+from router.settings import ConfigError, ModelSettings, PriceSettings, ReasoningSettings, Settings, Weekday
 from router.upstream import local_model, pricing
 from router.upstream.types import UpstreamModel
 
@@ -84,6 +85,7 @@ def _model(entry: ModelSettings, environ: Mapping[str, str]) -> Model:
     missing = _missing_key(entry, environ)
     return replace(
         seeded,
+        price_rules=_price_rules(entry, seeded),
         ability=seeded.ability if entry.ability is None else entry.ability,
         context_window=entry.context_window or seeded.context_window,
         max_output=entry.max_output or seeded.max_output,
@@ -116,6 +118,22 @@ def _prices(given: PriceSettings) -> Prices:
         reasoning=nano(given.reasoning),
         cache_read=nano(given.cache_read),
         cache_write=nano(given.cache_write),
+    )
+
+
+def _price_rules(entry: ModelSettings, seeded: Model) -> tuple[PriceRule, ...]:
+    """The entry's rules, or the map's where the prices are the map's too."""
+    if entry.price_rules is None:
+        return seeded.price_rules
+    days = get_args(Weekday)
+    return tuple(
+        PriceRule(
+            prices=_prices(rule),
+            from_input_tokens=rule.from_input_tokens or 0,
+            hours_utc=rule.hours_utc,
+            weekdays=None if rule.weekdays is None else frozenset(days.index(day) for day in rule.weekdays),
+        )
+        for rule in entry.price_rules
     )
 
 

@@ -12,7 +12,7 @@ import orjson
 
 from policies.cost import usd
 from policies.receipt import receipt
-from policies.types import Attempt, Decision
+from policies.types import Attempt, Decision, Prices
 from router.billing import Bill
 from router.course import Course
 from router.dispatch import Trail
@@ -40,12 +40,24 @@ def answered(turn: Turn, trail: Trail, charge: Bill, finish: str | None) -> byte
             "output": usage.output,
             "reasoning": usage.reasoning,
         },
+        "prices": _prices(charge.prices),
         "cost_nano": charge.cost_nano,
         "cost_usd": usd(charge.cost_nano),
         "lost_nano": trail.lost_nano,
         "estimated": charge.estimated,
     }
     return _record(turn, served, None)
+
+
+def _prices(prices: Prices) -> dict[str, int | None]:
+    """Nano-dollars per million tokens."""
+    return {
+        "input": prices.input,
+        "output": prices.output,
+        "reasoning": prices.reasoning,
+        "cache_read": prices.cache_read,
+        "cache_write": prices.cache_write,
+    }
 
 
 def failed(turn: Turn, attempt: Attempt, error: BaseException, course: Course) -> bytes:

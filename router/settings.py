@@ -150,6 +150,24 @@ class PriceSettings(_Section):
     cache_write: Usd | None = None
 
 
+Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+
+
+class PriceRuleSettings(PriceSettings):
+    """Prices that hold instead under a condition; all that is given must hold, and the first rule that does wins."""
+
+    from_input_tokens: Annotated[int, Field(ge=1)] | None = None
+    # From the first hour (included) to the second (excluded); over midnight where the first is the larger.
+    hours_utc: tuple[Annotated[int, Field(ge=0, le=23)], Annotated[int, Field(ge=0, le=24)]] | None = None
+    weekdays: Annotated[list[Weekday], Field(min_length=1)] | None = None
+
+    @model_validator(mode="after")
+    def _conditional(self) -> Self:
+        if self.from_input_tokens is None and self.hours_utc is None and self.weekdays is None:
+            raise ValueError("needs a condition: `from_input_tokens`, `hours_utc` or `weekdays`; else use `prices`")
+        return self
+
+
 class ReasoningSettings(_Section):
     """Overrides of what a model takes as a thinking dial; what is absent is seeded from LiteLLM's model map."""
 
@@ -172,6 +190,8 @@ class ModelSettings(_Section):
     api_key_env: str | None = None
     api_base: str | None = None
     prices: PriceSettings | None = None
+    # None: those of LiteLLM's map, where the prices are the map's too.
+    price_rules: list[PriceRuleSettings] | None = None
     context_window: Annotated[int, Field(ge=256)] | None = None
     max_output: Annotated[int, Field(ge=16)] | None = None
     ability: Probability | None = None
@@ -219,6 +239,8 @@ class TenantPolicy(_Section):
     min_quality: Probability | None = None
     deny: list[str] = []
     require_tags: list[str] = []
+    # What a right answer is worth, in dollars, instead of the policy's value at the dial.
+    answer_value_usd: Annotated[Usd | None, Field(gt=0)] = None
     # The largest share of calls that the strongest tier may have, however hard the questions look.
     strong_share: Probability | None = None
     # Whether the log may keep the text of questions, and of labels and corrections; without it, numbers only.

@@ -60,6 +60,7 @@ def _ready(stored: bytes) -> Rules:
         deny=frozenset(policy.deny),
         require_tags=frozenset(policy.require_tags),
         explore=policy.explore,
+        value_nano=_nano(policy.answer_value_usd),
     )
     return Rules(
         quality=policy.quality,

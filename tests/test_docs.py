@@ -79,7 +79,8 @@ def _section(annotation: Any) -> type[BaseModel] | None:
 
 
 def _item(annotation: Any) -> type[BaseModel] | None:
-    inner = get_args(annotation)[0] if get_origin(annotation) is list else None
+    lists = [a for a in (annotation, *get_args(annotation)) if get_origin(a) is list]
+    inner = get_args(lists[0])[0] if lists else None
     return inner if isinstance(inner, type) and issubclass(inner, BaseModel) else None
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 import yaml
 
-from policies.types import Model
+from policies.types import Model, PriceRule, Prices
 from router import settings as configuration
 from router.ladder import build_ladder
+from router.settings import Weekday
 
 app = typer.Typer(help="The models of the ladder, with prices and whether they can be called.", no_args_is_help=True)
 
@@ -42,14 +43,15 @@ def check() -> None:
 
 
 def _known(model: Model) -> dict[str, object]:
-    prices = {name: value / 1e9 for name, value in asdict(model.prices).items() if value is not None}
+    rules = [_rule(rule) for rule in model.price_rules]
     thinking = model.reasoning
     return {
         "id": model.id,
         "upstream": model.upstream,
         "tier": model.tier,
         "available": model.available or model.unavailable_because,
-        "usd_per_million_tokens": prices,
+        "usd_per_million_tokens": _usd(model.prices),
+        **({"price_rules": rules} if rules else {}),
         "context_window": model.context_window,
         "max_output": model.max_output,
         "ability": model.ability,
@@ -64,6 +66,17 @@ def _known(model: Model) -> dict[str, object]:
         },
         "tags": sorted(model.tags),
     }
+
+
+def _usd(prices: Prices) -> dict[str, float]:
+    return {name: value / 1e9 for name, value in asdict(prices).items() if value is not None}
+
+
+def _rule(rule: PriceRule) -> dict[str, object]:
+    days = None if rule.weekdays is None else [get_args(Weekday)[day] for day in sorted(rule.weekdays)]
+    hours = None if rule.hours_utc is None else list(rule.hours_utc)
+    when = {"from_input_tokens": rule.from_input_tokens or None, "hours_utc": hours, "weekdays": days}
+    return {**{name: value for name, value in when.items() if value is not None}, **_usd(rule.prices)}
 
 
 def _line(model: Model) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 
 import orjson
 
-from policies.types import Capability, Model, Prices, Reasoning
+from policies.types import Capability, Model, PriceRule, Prices, Reasoning
 from router.errors import NotPriced
 from router.upstream import dials, reasoning
 
@@ -46,14 +46,16 @@ class Facts:
 
     Attributes:
         prices: None where the map has none. context_window, max_output: tokens.
-        context_window: where a longer prompt is dearer, the window ends at that threshold, so that the price
-            holds.
+        context_window: where a longer prompt is dearer and the map does not say by how much, the window ends at that
+            threshold, so that the price holds.
+        price_rules: the prices of longer prompts, the longest first.
         reasoning: the thinking dial.
         notes: what an operator should know, in words.
     """
 
     known: bool
     prices: Prices | None = None
+    price_rules: tuple[PriceRule, ...] = ()
     context_window: int | None = None
     max_output: int | None = None
     capabilities: frozenset[Capability] = frozenset()
@@ -81,14 +83,17 @@ def facts(upstream: str) -> Facts:
         return Facts(known=False, prices=prices, reasoning=dials.of(upstream, {}))
     entry, notes = found
     window = _positive(entry.get("max_input_tokens")) or _positive(entry.get("max_tokens"))
-    limit = _same_price_window(entry)
+    prices = _prices(entry, provider)
+    rules = () if prices is None else _price_rules(entry, prices)
+    limit = None if rules else _same_price_window(entry)
     if limit is not None and window is not None and limit < window:
         notes += (f"the context window is cut from {window} to {limit} tokens: longer prompts cost more",)
         window = limit
     dial = dials.of(upstream, entry)
     return Facts(
         known=True,
-        prices=_prices(entry, provider),
+        prices=prices,
+        price_rules=rules,
         context_window=window,
         max_output=_positive(entry.get("max_output_tokens")) or _positive(entry.get("max_tokens")),
         capabilities=_capabilities(entry, provider) - _out_of_reach(dial),
@@ -116,6 +121,7 @@ def seed(
     Raises NotPriced: nobody knows a price, and a model without one is never called.
     """
     known = facts(upstream)
+    rules = () if prices is not None else known.price_rules
     prices = prices or known.prices
     if prices is None:
         raise NotPriced(
@@ -127,6 +133,7 @@ def seed(
         upstream=upstream,
         tier=tier,
         prices=prices,
+        price_rules=rules,
         context_window=known.context_window or _DEFAULT_WINDOW,
         max_output=known.max_output or _DEFAULT_OUTPUT,
         ability=ability,
@@ -185,9 +192,43 @@ def _optional(price: float | None) -> int | None:
     return None if price is None else nano_per_million(price)
 
 
+def _price_rules(entry: Mapping[str, Any], prices: Prices) -> tuple[PriceRule, ...]:
+    """What longer prompts cost, the longest first; none where the map does not say all of it."""
+    tiers: list[Mapping[str, Any]] = entry.get("tiered_pricing") or []
+    found = [(int(tier["range"][0]), tier, "") for tier in tiers[1:]]
+    found += [(int(k) * 1000, entry, f"_above_{k}k_tokens") for k in _thresholds(entry)]
+    rules = [_price_rule(at, source, suffix, prices) for at, source, suffix in sorted(found, key=lambda f: -f[0])]
+    return tuple(rule for rule in rules if rule is not None) if None not in rules else ()
+
+
+def _price_rule(above: int, source: Mapping[str, Any], suffix: str, prices: Prices) -> PriceRule | None:
+    given, made = (source.get(f"{kind}_cost_per_token{suffix}") for kind in ("input", "output"))
+    if given is None or made is None:
+        return None
+    first = nano_per_million(given)
+
+    def cached(name: str, before: int | None) -> int | None:
+        found = _optional(source.get(name + suffix))
+        # What the map leaves out is dearer by as much as the prompt is.
+        return found if found is not None or before is None else -(-before * first // max(1, prices.input))
+
+    longer = Prices(
+        input=first,
+        output=nano_per_million(made),
+        reasoning=_optional(source.get("output_cost_per_reasoning_token" + suffix)),
+        cache_read=cached("cache_read_input_token_cost", prices.cache_read),
+        cache_write=cached("cache_creation_input_token_cost", prices.cache_write),
+    )
+    return PriceRule(prices=longer, from_input_tokens=above + 1)
+
+
+def _thresholds(entry: Mapping[str, Any]) -> list[str]:
+    return [match[1] for name in entry if (match := _DEARER_ABOVE.fullmatch(name))]
+
+
 def _same_price_window(entry: Mapping[str, Any]) -> int | None:
     """The longest prompt, in tokens, that still costs the first price; None where the price is one."""
-    found = [int(match[1]) * 1000 for name in entry if (match := _DEARER_ABOVE.fullmatch(name))]
+    found = [int(k) * 1000 for k in _thresholds(entry)]
     tiers = entry.get("tiered_pricing")
     if tiers:
         found.append(int(tiers[0]["range"][1]))

@@ -24,6 +24,13 @@ def test_the_order_in_which_layers_are_combined_does_not_matter(a: Wishes, b: Wi
     assert within(a, within(b, c)) == within(within(a, b), c)
 
 
+def test_what_an_answer_is_worth_is_for_the_outer_layer_to_say():
+    assert within(Wishes(value_nano=5), Wishes(value_nano=7)).value_nano == 5
+    assert within(Wishes(), Wishes(value_nano=7)).value_nano == 7
+    worth = [decide(**ask(wishes=Wishes(quality=1.0, value_nano=nano))).chosen.quality for nano in (1, USD)]
+    assert worth[0] < worth[1]
+
+
 def _no_looser(both: Wishes, layer: Wishes) -> bool:
     return all(
         (

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
+from pydantic import ValidationError
 
+from policies.cost import prices_at
 from router import starter
 from router.ladder import build_ladder, needs_local_model
 from router.settings import ConfigError, ModelSettings, Settings
@@ -153,3 +155,28 @@ def test_an_entry_s_own_words_win_over_what_is_known() -> None:
     assert (model.ability, model.max_output, model.prices.reasoning) == (0.1, 77, 3_000_000_000)
     assert model.reasoning.levels == (("a", 3), ("b", 9))
     assert model.tags == {"eu"}
+
+
+def test_prices_may_depend_on_the_hour_the_day_and_the_length() -> None:
+    entry = {
+        "id": "m",
+        "upstream": "openai/gpt-6-luna",
+        "tier": "economy",
+        "prices": {"input": 4, "output": 8},
+        "price_rules": [
+            {"from_input_tokens": 100_000, "input": 9, "output": 9},
+            {"hours_utc": [16, 0], "weekdays": ["sat", "sun"], "input": 1, "output": 2},
+        ],
+    }
+    (model,) = build_ladder(Settings.model_validate({"models": [entry]}), {}).catalog.models
+    saturday_evening, sunday_morning = 2 * 86_400 + 17 * 3600, 3 * 86_400 + 9 * 3600
+    assert prices_at(model, input_tokens=10, now_s=saturday_evening).input == 1_000_000_000
+    assert prices_at(model, input_tokens=10, now_s=sunday_morning).input == 4_000_000_000
+    assert prices_at(model, input_tokens=100_000, now_s=saturday_evening).input == 9_000_000_000
+
+
+def test_a_price_rule_without_a_condition_is_refused() -> None:
+    with pytest.raises(ValidationError, match="needs a condition"):
+        ModelSettings.model_validate(
+            {"id": "m", "upstream": "openai/x", "tier": "t", "price_rules": [{"input": 1, "output": 1}]}
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -83,6 +84,23 @@ def test_a_timed_out_attempt_is_booked_at_what_it_was_expected_to_cost(
     lost = told["receipt"]["plan"][0]["expected_cost_nano"]
     assert (told["served"]["lost_nano"], told["served"]["estimated"]) == (lost, True)
     assert its_books.settled() - before == told["served"]["cost_nano"] > lost > 0
+
+
+def test_a_prompt_is_billed_by_the_prices_of_its_true_length(
+    shared_upstream: FakeUpstream, upstream: FakeUpstream, tmp_path: Path
+) -> None:
+    dear = {"from_input_tokens": 1_000, "input": 50, "output": 50}
+    models = [{**model, "price_rules": [dear]} for model in fake_ladder(shared_upstream.openai_base)]
+    settings = fake_settings(shared_upstream.openai_base, tmp_path, models=models)
+    upstream.say(Answer(input_tokens=999, output_tokens=10), Answer(input_tokens=1_000, output_tokens=10))
+    with running(settings) as gateway, httpx.Client(base_url=gateway.url, headers=gateway.headers) as client:
+        text = "word " * 900  # some 1,000 tokens at the very most, of which the plan has a bound
+        costs = []
+        for _ in range(2):
+            reply = ask(client, messages=[{"role": "user", "content": text}])
+            served = record(client, reply)["served"]
+            costs.append((served["cost_nano"], served["prices"]["input"]))
+    assert costs == [(999 * 5_000 + 10 * 25_000, 5_000_000_000), (1_010 * 50_000, 50_000_000_000)]
 
 
 def test_a_model_that_keeps_failing_is_kept_away_from_and_the_receipt_says_so(

@@ -56,9 +56,33 @@ def test_a_server_of_ones_own_costs_nothing_per_token() -> None:
     assert pricing.facts("hosted_vllm/whatever").prices == Prices(input=0, output=0)
 
 
-def test_the_window_ends_where_longer_prompts_cost_more() -> None:
+def test_longer_prompts_have_their_own_prices_and_the_whole_window() -> None:
     known = pricing.facts("gemini/gemini-2.5-pro")
-    assert known.context_window == 200_000
+    assert known.context_window == 1_048_576
+    (rule,) = known.price_rules
+    assert known.prices is not None
+    assert known.prices.cache_read is not None
+    assert rule.from_input_tokens == 200_001
+    assert (rule.prices.input, rule.prices.output) == (2 * known.prices.input, 1.5 * known.prices.output)
+    assert rule.prices.cache_read == 2 * known.prices.cache_read
+    assert pricing.seed("gemini/gemini-2.5-pro", tier="t", ability=0.5).price_rules == (rule,)
+    own = Prices(input=1, output=2)
+    assert pricing.seed("gemini/gemini-2.5-pro", tier="t", ability=0.5, prices=own).price_rules == ()
+
+
+def test_the_window_ends_where_longer_prompts_cost_more_by_nobody_knows_how_much(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    entry = {
+        "litellm_provider": "gemini",
+        "input_cost_per_token": 1e-6,
+        "output_cost_per_token": 2e-6,
+        "input_cost_per_token_above_128k_tokens": 2e-6,
+        "max_input_tokens": 500_000,
+    }
+    monkeypatch.setattr(pricing, "model_map", lambda: {"gemini/odd": entry})
+    known = pricing.facts("gemini/odd")
+    assert (known.context_window, known.price_rules) == (128_000, ())
     assert "longer prompts cost more" in known.notes[0]
 
 
