@@ -29,7 +29,7 @@ class Server:
                 self.end_headers()
                 self.wfile.write(body or b"")
 
-            def log_message(self, *_: object) -> None:
+            def log_message(self, format: str, *_: object) -> None:  # noqa: A002 - the name in the base class
                 """Say nothing."""
 
         self.http = HTTPServer(("127.0.0.1", 0), Handler)
