@@ -20,7 +20,7 @@ from policies.types import Attempt
 from router import __version__
 from router import settings as configuration
 from router.answering import Answering
-from router.api import chat, decisions, feedback, health, models, route
+from router.api import admin, chat, decisions, feedback, health, models, route
 from router.api.openapi import describe
 from router.decision_log.place import log_url
 from router.dispatch import Dispatcher
@@ -37,7 +37,9 @@ from router.resources import Resources, start_resources
 from router.service import Service
 from router.settings import Settings
 from router.settlement import Settler
+from router.shadowing import Shadowing
 from router.store import Store
+from router.swap import ClassifierWatch
 from router.telemetry import Metrics
 from router.tenants import declare_tenants
 from router.upstream.client import UpstreamClient
@@ -66,6 +68,7 @@ class Gateway:
     settler: Settler
     health: Health
     aftermath: Aftermath | None = None
+    classifiers: ClassifierWatch | None = None
     draining: bool = False
 
     @property
@@ -133,6 +136,9 @@ def _routes() -> list[BaseRoute]:
         Route("/v1/route", route.route, methods=["POST"]),
         Route("/v1/decisions/{decision_id}", decisions.get_decision, methods=["GET"]),
         Route("/v1/feedback", feedback.feedback, methods=["POST"]),
+        Route("/v1/admin/classifier", admin.get_classifier, methods=["GET"]),
+        Route("/v1/admin/classifier/promote", admin.promote, methods=["POST"]),
+        Route("/v1/admin/classifier/rollback", admin.rollback, methods=["POST"]),
         Route("/healthz", health.healthz, methods=["GET"]),
         Route("/readyz", health.readyz, methods=["GET"]),
         Route("/metrics", health.metrics, methods=["GET"]),
@@ -162,6 +168,7 @@ async def _open(settings: Settings, resources: Resources, metrics: Metrics, stac
         recent=settings.classifier.recent_scores,
     )
     stack.callback(estimator.close)
+    watch, shadowing = await _follow_registry(settings, store, estimator, metrics, stack)
     upstream = await stack.enter_async_context(UpstreamClient())
     settler = Settler(store)
     breakers = Health(
@@ -180,6 +187,7 @@ async def _open(settings: Settings, resources: Resources, metrics: Metrics, stac
         health=breakers,
         pepper=pepper,
         logging=log_url(settings) is not None,
+        shadowing=shadowing,
     )
     gateway = Gateway(
         live=live,
@@ -190,11 +198,14 @@ async def _open(settings: Settings, resources: Resources, metrics: Metrics, stac
         settler=settler,
         health=breakers,
         aftermath=aftermath,
+        classifiers=watch,
     )
     stack.push_async_callback(_drain, gateway)
     works = [settler.keep_alive(), _warm(upstream), breakers.share(store.health)]
     if aftermath is not None:
         works.append(aftermath.run())
+    if watch is not None:
+        works.append(watch.run())
     path = configuration.configured_path(os.environ)
     if path is not None:
         works.append(live.watch(path, _after_reload(live, store, metrics, resources.demo_key)))
@@ -202,6 +213,21 @@ async def _open(settings: Settings, resources: Resources, metrics: Metrics, stac
         task = asyncio.create_task(work)
         stack.push_async_callback(_cancel, task)
     return gateway
+
+
+async def _follow_registry(
+    settings: Settings, store: Store, estimator: Estimator, metrics: Metrics, stack: AsyncExitStack
+) -> tuple[ClassifierWatch | None, Shadowing | None]:
+    """Put the registry's classifiers in force before the first request, and follow it from then on."""
+    metrics.show_classifiers({"active": estimator.version}, 0)
+    if settings.registry.folder is None:
+        return None, None
+    shipped = estimator.arrangement.everyone.active
+    watch = ClassifierWatch(settings.registry, store.classifiers, estimator, metrics, shipped=shipped)
+    await watch.look()
+    shadowing = Shadowing(estimator, metrics, sample=settings.registry.shadow_sample)
+    stack.callback(shadowing.close)
+    return watch, shadowing
 
 
 def _aftermath(settings: Settings, store: Store, metrics: Metrics) -> Aftermath | None:

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from classifier.types import Classifier, Estimate, Query
 from policies.types import Forecast, Model
+from router.classifiers import Arrangement, Lane
 
 log = logging.getLogger("rung.estimation")
 
@@ -29,12 +30,15 @@ class Estimator:
         classifier: the difficulty model, or None while there is none: every forecast is then the marked default.
         timeout_s: seconds after which the default is taken.
         recent: number of recent scores that are remembered.
+
+    Attributes:
+        arrangement: who judges whose queries.
     """
 
     def __init__(self, classifier: Classifier | None, *, timeout_s: float, recent: int) -> None:
-        self._classifier = classifier
+        self.arrangement = Arrangement(everyone=Lane(active=classifier))
         self._timeout_s = timeout_s
-        self._recent: OrderedDict[Query, Estimate] = OrderedDict()
+        self._recent: OrderedDict[tuple[Classifier, Query], Estimate] = OrderedDict()
         self._capacity = recent
         # One thread: the classifier is pure CPU, and a second one would only fight over the interpreter's lock.
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="rung-classifier")
@@ -43,27 +47,39 @@ class Estimator:
 
     @property
     def version(self) -> str:
-        """The version of the classifier in force."""
-        return self._classifier.version if self._classifier is not None else "none"
+        """The version of the classifier in force for everyone."""
+        active = self.arrangement.everyone.active
+        return active.version if active is not None else "none"
 
     def swap(self, classifier: Classifier) -> None:
-        """Put another classifier in force; requests in flight finish with the old one."""
-        self._classifier = classifier
+        """Put another classifier in force for everyone; requests in flight finish with the old one."""
+        self.arrange(Arrangement(everyone=Lane(active=classifier)))
+
+    def arrange(self, arrangement: Arrangement) -> None:
+        """Put other classifiers in force, all at once."""
+        self.arrangement = arrangement
         self._recent.clear()
 
     def close(self) -> None:
         """Stop the worker thread."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    async def estimate(self, query: Query) -> Estimate | None:
-        """What the classifier says, or None where it failed or took too long."""
-        known = self._recent.get(query)
-        if known is not None:
-            self._recent.move_to_end(query)
-            return known
-        classifier = self._classifier
+    async def estimate(self, query: Query, tenant: str = "", who: str = "") -> Estimate | None:
+        """What the classifier says, or None where it failed or took too long.
+
+        Args:
+            query: what is asked. tenant: whose question, for classifiers of tenants' own.
+            who: the session's or decision's id, for a canary.
+        """
+        arrangement = self.arrangement
+        classifier = arrangement.lane(tenant).of(who)
         if classifier is None:
             return None
+        place = (classifier, query)
+        known = self._recent.get(place)
+        if known is not None:
+            self._recent.move_to_end(place)
+            return known
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self._timeout_s):
@@ -71,14 +87,14 @@ class Estimator:
         except Exception as error:  # noqa: BLE001 - a failed estimate is a marked default, never the client's problem
             self._note_failure(error, loop.time())
             return None
-        if classifier is self._classifier:
-            self._remember(query, estimate)
+        if arrangement is self.arrangement:
+            self._remember(place, estimate)
         return estimate
 
-    def _remember(self, query: Query, estimate: Estimate) -> None:
+    def _remember(self, place: tuple[Classifier, Query], estimate: Estimate) -> None:
         if self._capacity == 0:
             return
-        self._recent[query] = estimate
+        self._recent[place] = estimate
         if len(self._recent) > self._capacity:
             self._recent.popitem(last=False)
 

@@ -86,7 +86,7 @@ def decided(catalog: Catalog, policy: Policy, given: Inputs) -> Decision:
 def decide_again(rules: bytes, inputs: Any) -> Decision | None:  # noqa: ANN401 - a parsed record
     """The decision of a record, or None where this version of Rung can no longer make it."""
     try:
-        kept, given = _RULES.validate_json(rules), _INPUTS.validate_python(inputs)
+        kept, given = _read_rules(rules), _INPUTS.validate_python(inputs)
         return decided(Catalog(kept.models), kept.policy, given)
     except (ValidationError, PolicyError):
         return None

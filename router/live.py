@@ -106,6 +106,6 @@ def _stamp(path: Path) -> tuple[int, int, int] | None:
 
 def _keep_what_cannot_change(before: Settings, after: Settings) -> None:
     """Refuse changes that only a restart can make. Raises ConfigError."""
-    for name in ("server", "store", "classifier", "log"):
+    for name in ("server", "store", "classifier", "log", "registry"):
         if getattr(before, name) != getattr(after, name):
             raise ConfigError(f"{name}: cannot change while the gateway runs; restart it for that")

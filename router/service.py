@@ -27,6 +27,7 @@ from router.inputs import Inputs, decided
 from router.ladder import Ladder
 from router.live import Live
 from router.pacing import paced
+from router.shadowing import Shadowing
 from router.sitting import hold_of_session, session_of, session_refuses, sit_down
 from router.store import Hold, Opening, Principal, State, Store, answer_key, rules
 from router.store.flights import Role
@@ -70,12 +71,14 @@ class Service:
         health: Health,
         pepper: bytes,
         logging: bool = False,
+        shadowing: Shadowing | None = None,
     ) -> None:
         self._live = live
         self._shares = StrongShares()
         self._store = store
         self._health = health
         self._pepper = pepper
+        self._shadowing = shadowing
         self._logging = {keep: Logging(pepper=pepper, keep_text=keep) for keep in (False, True)} if logging else {}
         self._estimator = estimator
         self._answering = answering
@@ -203,7 +206,8 @@ class Service:
         return turn
 
     async def _decide(self, turn: Turn, purse: Purse) -> Decision:
-        estimate = await self._estimator.estimate(query_of(turn.request))
+        who = turn.extensions.session_id or turn.id
+        estimate = await self._estimator.estimate(query_of(turn.request), turn.principal.tenant.id, who)
         if estimate is None:
             self._metrics.defaulted.inc()
         elif turn.logging is not None:
@@ -229,6 +233,8 @@ class Service:
             if isinstance(error, refusals.NotReachable):
                 reply.retry_after_s = self._health.opens_in_s()
             raise reply from None
+        if self._shadowing is not None:
+            self._shadowing.consider(turn)
         return turn.decision
 
     def _count_strong(self, turn: Turn, decision: Decision) -> None:

@@ -54,6 +54,8 @@ class ServerSettings(_Section):
     body_timeout_s: Annotated[float, Field(gt=0)] = 30.0
     request_timeout_s: Annotated[float, Field(gt=0)] = 600.0
     drain_timeout_s: Annotated[float, Field(ge=0)] = 30.0
+    # Opens /v1/admin; no tenant's key does.
+    admin_key: Annotated[SecretStr | None, Field(min_length=16)] = None
 
 
 def _store_url(url: str | None) -> str | None:
@@ -78,6 +80,34 @@ class ClassifierSettings(_Section):
     encoder: str = "static"
     timeout_ms: Annotated[float, Field(gt=0)] = 100.0
     recent_scores: Annotated[int, Field(ge=0)] = 4096
+
+
+class RollbackSettings(_Section):
+    """When a promoted classifier is rolled back by itself."""
+
+    enabled: bool = True
+    outcomes: Annotated[int, Field(ge=20)] = 200
+    calibration: Probability = 0.15
+    drop: Probability = 0.1
+    sigmas: Annotated[float, Field(ge=0, le=10)] = 3.0
+
+
+class RegistrySettings(_Section):
+    """Where promoted classifiers come from, and whose signature is trusted."""
+
+    folder: Path | None = None
+    public_keys: list[str] = []
+    poll_s: Annotated[float, Field(ge=0.05, le=60)] = 1.0
+    shadow_sample: Probability = 1.0
+    # Only a gateway that shall promote by its admin API needs it.
+    signing_key: Path | None = None
+    rollback: RollbackSettings = RollbackSettings()
+
+    @model_validator(mode="after")
+    def _trusts_somebody(self) -> Self:
+        if self.folder is not None and not self.public_keys:
+            raise ValueError("registry: name the `public_keys` that may promote; `rung-train registry init` prints one")
+        return self
 
 
 class CacheSettings(_Section):
@@ -278,6 +308,7 @@ class Settings(BaseSettings):
     cache: CacheSettings = CacheSettings()
     sessions: SessionSettings = SessionSettings()
     log: LogSettings = LogSettings()
+    registry: RegistrySettings = RegistrySettings()
     quality: Probability = 0.5
     tiers: list[str] = ["economy", "standard", "premium"]
     models: list[ModelSettings] = []

@@ -6,6 +6,9 @@ every tenant multiplies the number of series.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
@@ -74,12 +77,65 @@ class Metrics:
             ["source", "result"],
             registry=self.registry,
         )
+        self.classifier = Gauge(
+            "rung_classifier_info",
+            "1 for each classifier in force for everyone, by version and role (active, canary, shadow).",
+            ["version", "role"],
+            registry=self.registry,
+            multiprocess_mode="livemax",
+        )
+        self.classifier_sequence = Gauge(
+            "rung_classifier_sequence",
+            "The registry's state in force; of several processes, the oldest.",
+            registry=self.registry,
+            multiprocess_mode="livemin",
+        )
+        self.classifier_refusals = Counter(
+            "rung_classifier_refusals",
+            "Looks at the registry after which a classifier or state was refused, by reason.",
+            ["reason"],
+            registry=self.registry,
+        )
+        self.classifier_health = Gauge(
+            "rung_classifier_health",
+            "By version: promised and observed success over the last outcomes, their number, drift and shift.",
+            ["version", "what"],
+            registry=self.registry,
+            multiprocess_mode="livemax",
+        )
+        self.shadow = Counter(
+            "rung_shadow_decisions",
+            "Live queries that the shadow judged, by whether it decides the same (agrees, disagrees, failed).",
+            ["result"],
+            registry=self.registry,
+        )
+        self.shadow_difference = Histogram(
+            "rung_shadow_difference",
+            "How far the shadow's difficulty lies from the one that decided.",
+            buckets=(0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0),
+            registry=self.registry,
+        )
+        self._shown: set[tuple[str, str]] = set()
         self.in_flight = Gauge(
             "rung_requests_in_flight",
             "Requests being served.",
             registry=self.registry,
             multiprocess_mode="livesum",
         )
+
+    def show_classifiers(self, in_force: Mapping[str, str], sequence: int) -> None:
+        """Show which versions are in force, by role."""
+        now = {(version, role) for role, version in in_force.items()}
+        for version, role in self._shown | now:
+            self.classifier.labels(version, role).set(float((version, role) in now))
+        self._shown |= now
+        self.classifier_sequence.set(sequence)
+
+    def show_health(self, health: Mapping[str, Any]) -> None:
+        """Show how a version does."""
+        for what, value in health.items():
+            if isinstance(value, int | float):
+                self.classifier_health.labels(str(health["version"]), what).set(value)
 
     def of_tenant(self, tenant: str) -> dict[str, str]:
         """The tenant's label, where the operator wants one."""

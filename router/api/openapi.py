@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 from pydantic import TypeAdapter
 
+from router.api.admin import promote_adapter, rollback_adapter
 from router.wire.chat import chat_adapter
 from router.wire.feedback import feedback_adapter
 
@@ -55,19 +56,28 @@ def _document(title: str, version: str, summary: str) -> dict[str, Any]:
             "/v1/models/{model}": {"get": _operation("One model", path="model")},
             "/v1/decisions/{decision_id}": {"get": _operation("The receipt of a decision", path="decision_id")},
             "/v1/feedback": {"post": _operation("Tell what became of an answer", "FeedbackRequest")},
+            "/v1/admin/classifier": {"get": _operation("The classifiers in force (admin key)")},
+            "/v1/admin/classifier/promote": {"post": _operation("Promote a classifier (admin key)", "PromoteRequest")},
+            "/v1/admin/classifier/rollback": {"post": _operation("Undo a promotion (admin key)", "RollbackRequest")},
             "/healthz": {"get": _operation("Whether the process lives", secured=False)},
             "/readyz": {"get": _operation("Whether it can serve", secured=False)},
             "/metrics": {"get": _operation("Metrics for Prometheus", secured=False, media="text/plain")},
         },
         "components": {
-            "schemas": {**schemas, "RouteRequest": route, "FeedbackRequest": _schema(feedback_adapter)},
+            "schemas": {**schemas, "RouteRequest": route, **_own_schemas()},
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
         },
     }
 
 
-def _schema(adapter: TypeAdapter[Any]) -> dict[str, Any]:
-    return adapter.json_schema(ref_template=_DEFINITIONS)
+def _own_schemas() -> dict[str, Any]:
+    """The bodies that are Rung's own rather than OpenAI's."""
+    adapters: dict[str, TypeAdapter[Any]] = {
+        "FeedbackRequest": feedback_adapter,
+        "PromoteRequest": promote_adapter,
+        "RollbackRequest": rollback_adapter,
+    }
+    return {name: adapter.json_schema(ref_template=_DEFINITIONS) for name, adapter in adapters.items()}
 
 
 def _operation(

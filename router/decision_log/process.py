@@ -23,6 +23,7 @@ from router.decision_log import parquet
 from router.decision_log.erasure import expire
 from router.decision_log.place import Place, log_url
 from router.decision_log.shipper import Shipper
+from router.decision_log.vigilance import Vigilance
 from router.errors import StoreUnavailable
 from router.settings import ConfigError, Settings
 from router.store import Store, Tenant
@@ -49,7 +50,8 @@ async def follow(store: Store, settings: Settings) -> None:
         raise ConfigError("log.url: is off; name a folder or an fsspec URL")
     parquet.require()
     place, who = Place(url), secrets.token_hex(8)
-    shipper = Shipper(store, place, reliability=settings.log.reliability)
+    vigilance = Vigilance(store, settings.registry)
+    shipper = Shipper(store, place, reliability=settings.log.reliability, vigilance=vigilance)
     lead = asyncio.create_task(_keep_leading(store, who))
     swept: str | None = None
     try:

@@ -25,6 +25,7 @@ from policies.log_schema import DECISIONS, OUTCOMES
 from router.decision_log import parquet
 from router.decision_log.place import Place, part_path
 from router.decision_log.rows import Row, day_of, decision_row, outcome_row, vector_of
+from router.decision_log.vigilance import Vigilance
 from router.outcomes.implicit import Sessions, of_record
 from router.outcomes.outcome import Outcome
 from router.store import Progress, Store
@@ -48,16 +49,24 @@ class Shipper:
         store: where the streams are.
         place: where the files go.
         reliability: of the outcomes that are read off records; see `router.outcomes`.
+        vigilance: is shown what is written, or None.
         clock: Unix seconds.
     """
 
     def __init__(
-        self, store: Store, place: Place, *, reliability: Mapping[str, float], clock: Callable[[], float] = time.time
+        self,
+        store: Store,
+        place: Place,
+        *,
+        reliability: Mapping[str, float],
+        vigilance: Vigilance | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._store = store
         self._place = place
         self._reliability = reliability
         self._clock = clock
+        self._vigilance = vigilance
         self._sessions = Sessions(reliability)
         self._rules: dict[str, bytes | None] = {}
 
@@ -67,6 +76,8 @@ class Shipper:
         for tenant in await self._store.directory.tenants():
             for table in TABLES:  # decisions first: reading them tells outcomes
                 total[table] += await self.ship_table(tenant.id, table)
+        if self._vigilance is not None:
+            await self._vigilance.judge()
         return Shipped(decisions=total[DECISIONS], outcomes=total[OUTCOMES])
 
     async def ship_table(self, tenant: str, table: str) -> int:
@@ -103,13 +114,19 @@ class Shipper:
         until = part.until or "+"
         if table == OUTCOMES:
             told = await self._store.outcomes.entries(tenant, after=part.cursor, until=until, count=PART)
-            return [outcome_row(orjson.loads(one.content), written=self._clock()) for one in told]
+            outcomes = [orjson.loads(one.content) for one in told]
+            if self._vigilance is not None:
+                for outcome in outcomes:
+                    await self._vigilance.told(outcome)
+            return [outcome_row(outcome, written=self._clock()) for outcome in outcomes]
         entries = await self._store.decisions.entries(tenant, after=part.cursor, count=PART, until=until)
         rows: list[Row] = []
         for content, packed in await self._store.decisions.read_whole(tenant, entries):
             record: dict[str, Any] = orjson.loads(content)
             rows.append(decision_row(record, packed, await self._rules_of(record["rules"]), written=self._clock()))
             await self._tell(record, packed)
+            if self._vigilance is not None:
+                self._vigilance.decided(record, vector_of(packed))
         return rows
 
     async def _tell(self, record: Mapping[str, Any], packed: bytes) -> None:

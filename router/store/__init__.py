@@ -4,6 +4,7 @@
 """
 
 from router.store.cache import AnswerCache, answer_key
+from router.store.classifier_book import Bar, ClassifierBook
 from router.store.connection import Connection
 from router.store.credentials import Token
 from router.store.decisions import DecisionStream
@@ -23,7 +24,9 @@ __all__ = [
     "INFERENCE",
     "Answer",
     "AnswerCache",
+    "Bar",
     "Budget",
+    "ClassifierBook",
     "Connection",
     "DecisionStream",
     "Directory",

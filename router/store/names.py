@@ -16,6 +16,9 @@ EPOCH = "b:epoch"
 SWEEP = "b:sweep"
 HEALTH = "b:health"
 LOG_LEASE = "b:shipper"
+CLASSIFIERS = "b:clf"
+CLASSIFIER_AUDIT = "b:clf-audit"
+CLASSIFIER_HEALTH = "b:clf-health"
 
 # Keys without a time to live, by what follows `b:` or the tenant's tag, and why. A test lets no others live
 # for ever.
@@ -31,6 +34,8 @@ PERMANENT = {
     "exp": "open holds by lease: each is ended by settle, void or the reaper",
     "h": "an open hold is money in flight; its tombstone has a time to live",
     "led": "the durable record of money: folded into its checkpoint, never expired",
+    "clf": "which classifiers are barred: until somebody lifts it",
+    "clf-audit": "the last moves of classifiers, a thousand lines",
     "log": "how far a tenant's decision log is written",
     "ckpt": "the sums of the folded part of the record",
 }

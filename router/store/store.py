@@ -18,6 +18,7 @@ from typing import Any, Self
 from router.errors import StoreUnavailable
 from router.store.books import Books
 from router.store.cache import DEFAULT_TTL_S, AnswerCache
+from router.store.classifier_book import ClassifierBook
 from router.store.cluster import ClusterConnection
 from router.store.cluster import connect as open_executor
 from router.store.connection import CONNECT_TIMEOUT_S, REPLY_TIMEOUT_S, Connection
@@ -99,8 +100,8 @@ class Store:
 
     Attributes:
         connection: carries every command.
-        ledger, books, directory, limiter, cache, flights, decisions, pace, sessions, health, outcomes, log_book: the
-            parts.
+        ledger, books, directory, limiter, cache, flights, decisions, pace, sessions, health, outcomes,
+            log_book, classifiers: the parts.
         outbox: settlements that wait for the store's return.
         epoch: names this set of books; see docs/ledger.md.
     """
@@ -114,6 +115,7 @@ class Store:
         self.flights = Flights(connection)
         self.decisions = DecisionStream(connection)
         self.outcomes = OutcomeStream(connection)
+        self.classifiers = ClassifierBook(connection)
         self.log_book = LogBook(connection)
         self.pace = PaceBook(connection)
         self.sessions = SessionBook(connection)
