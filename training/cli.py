@@ -12,8 +12,10 @@ from tqdm import tqdm
 
 from classifier.artefact import DEFAULT
 from classifier.encoder import PREFIX, STATIC
+from training.learning.cli import add_commands
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+add_commands(app)
 
 
 @app.callback()

@@ -1,0 +1,47 @@
+"""The Ray engine gives what the local one gives."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.training.learning.logs import log
+from training.benchmarks.generated_log import Traffic
+from training.engine import Engine, EngineError, LocalEngine, engine_named
+from training.learning.dataset import rows_of, split
+from training.learning.heads import learn
+from training.learning.ingest import read_log
+from training.learning.ridge import FOLDS
+
+
+@pytest.fixture(scope="module")
+def ray_engine() -> Iterator[Engine]:
+    ray = pytest.importorskip("ray", reason="the extra `ray` is not installed")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Ray's own imports and sockets warn
+        ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=200_000_000)
+        yield engine_named("ray")
+        ray.shutdown()
+
+
+def test_an_engine_that_there_is_not_is_named() -> None:
+    with pytest.raises(EngineError, match="spark"):
+        engine_named("spark")
+
+
+def test_results_come_in_the_order_of_the_parts() -> None:
+    assert list(LocalEngine().map(abs, [-3, 1, -2])) == [3, 1, 2]
+
+
+@pytest.mark.slow
+def test_ray_gives_the_same_model_to_within_a_millionth(tmp_path: Path, ray_engine: Engine) -> None:
+    read = read_log(log(tmp_path, Traffic(records=600, tenants=3)))
+    rows = rows_of(read, split(read, 0.2)[0], FOLDS)
+    here = learn(read, rows, artefact="default", engine=LocalEngine(), units=8)
+    there = learn(read, rows, artefact="default", engine=ray_engine, units=8)
+    assert np.abs(here.solution.theta - there.solution.theta).max() < 1e-6
+    assert np.abs(here.network.out - there.network.out).max() < 1e-6

@@ -1,0 +1,158 @@
+"""Rows -> heads in a network: the basis, the sums over parts, the fit, the calibration."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classifier.artefact import load
+from classifier.head import Network
+from classifier.model import DifficultyModel
+from training.engine import Engine
+from training.learning.basis import UNITS, Basis, make_basis, without_heads
+from training.learning.dataset import Rows
+from training.learning.ingest import Log
+from training.learning.ridge import Solution, Sums, solve
+from training.learning.vectors import by_part, inputs_of, read_inputs
+from training.rows import DataError
+
+Floats = NDArray[np.floating[Any]]
+Integers = NDArray[np.int64]
+
+LANDMARK_SAMPLE: Final = 4_000  # queries that landmarks and scales are taken from
+CALIBRATION_SAMPLE: Final = 20_000  # labels that slope and offset are fitted to
+GROUPS: Final = 8  # tasks that the parts are dealt to, whatever the engine: equal sums in an equal order
+PRIOR: Final = (4.5, -2.25)  # slope and offset of the logistic curve that is nearest to p itself
+BELIEF: Final = 20.0  # labels' worth of belief in them
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Learnt:
+    """Heads for `models`, in a network that serves as it is."""
+
+    network: Network
+    models: tuple[str, ...]
+    solution: Solution
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Task:
+    """What one worker adds up: rows of some parts, `where` being their place in the arrays."""
+
+    pieces: Sequence[tuple[str, Integers, Integers]]
+    basis: Basis
+    artefact: str
+    model: Integers
+    fold: Integers
+    y: Floats
+    weight: Floats
+    models: int
+
+
+def learn(log: Log, rows: Rows, *, artefact: str, engine: Engine, seed: int = 0, units: int = UNITS) -> Learnt:
+    """Fit heads to rows of a log.
+
+    Args:
+        log: where the rows' inputs lie.
+        rows: what to fit.
+        artefact: the base: a folder, or `default`.
+        engine: where the sums are made.
+        seed: of the samples.
+        units: landmarks of each sort.
+
+    Raises:
+        DataError: no row has an input.
+    """
+    base = load(artefact)
+    basis = basis_for(log, rows, base, artefact, seed=seed, units=units)
+    sums = Sums.empty(len(rows.models), basis.width)
+    for part in engine.map(_sums, _tasks(log, rows, basis, artefact)):
+        sums.add(part)
+    if not sums.count.sum():
+        raise DataError("no labelled query has its vectors in the log, or a text to make them from")
+    return finish(basis, solve(sums), rows.models, *_sample(log, rows, basis, artefact, seed))
+
+
+def basis_for(log: Log, rows: Rows, base: DifficultyModel, artefact: str, *, seed: int, units: int = UNITS) -> Basis:
+    """Landmarks among all queries up to the last labelled one: those without labels show what is asked, too."""
+    last = int(rows.at.max()) + 1
+    at = np.sort(np.random.default_rng(seed).permutation(last)[:LANDMARK_SAMPLE])
+    x = inputs_of(log, at, artefact)
+    x = x[np.isfinite(x).all(axis=1)]
+    if not len(x):
+        raise DataError("no query has its vectors in the log, or a text to make them from")
+    layout = base.layout
+    bare = without_heads(base.network, len(layout.abilities) + len(layout.kinds) + 1)
+    return make_basis(bare, x, base.inputs.sizes[0], seed=seed, units=units)
+
+
+def finish(basis: Basis, solution: Solution, models: tuple[str, ...], phi: Floats, rows: Rows) -> Learnt:
+    """Calibrate on left-out folds, and put the heads into the network."""
+    said = np.concatenate([phi, np.ones((len(phi), 1), np.float32)], axis=1)
+    by_fold = np.stack([said @ theta for theta in solution.by_fold])[rows.fold, np.arange(len(rows)), rows.model]
+    curves = np.array([platt(by_fold[r], rows.y[r], rows.weight[r]) for r in _by_model(rows)])
+    theta = solution.theta
+    network = basis.with_heads(theta[:-1] * curves[:, 0], theta[-1] * curves[:, 0] + curves[:, 1])
+    return Learnt(network=network, models=models, solution=solution)
+
+
+def platt(p: Floats, y: Floats, weight: Floats) -> tuple[float, float]:
+    """Slope and offset of sigmoid(slope * p + offset) against labels (n,), drawn to PRIOR by BELIEF labels."""
+    grid = np.linspace(0.05, 0.95, 19)
+    p = np.concatenate([p, grid])
+    y = np.concatenate([np.clip(y, 0.0, 1.0), grid])
+    weight = np.concatenate([weight, np.full(len(grid), BELIEF / len(grid))])
+    design, theta = np.stack([p, np.ones_like(p)], axis=1), np.array(PRIOR)
+    for _ in range(25):
+        q = 0.5 * (1.0 + np.tanh(0.5 * (design @ theta)))
+        curvature = design.T @ (design * (weight * q * (1 - q))[:, None]) + 1e-6 * np.eye(2)
+        theta = theta - np.linalg.solve(curvature, design.T @ (weight * (q - y)))
+    return max(float(theta[0]), 0.2), float(theta[1])
+
+
+def _by_model(rows: Rows) -> list[NDArray[np.intp]]:
+    return [np.flatnonzero(rows.model == m) for m in range(len(rows.models))]
+
+
+def _tasks(log: Log, rows: Rows, basis: Basis, artefact: str) -> list[_Task]:
+    pieces = by_part(log, rows.at)
+    about = {"basis": basis, "artefact": artefact, "models": len(rows.models)}
+    columns = {name: getattr(rows, name) for name in ("model", "fold", "y", "weight")}
+    tasks: list[_Task] = []
+    for group in range(GROUPS):
+        own = pieces[group::GROUPS]
+        if own:
+            where = np.concatenate([place for _, _, place in own])
+            bounds = np.cumsum([0, *(len(place) for _, _, place in own)])
+            local = [(p, r, np.arange(a, b)) for (p, r, _), a, b in zip(own, bounds[:-1], bounds[1:], strict=True)]
+            tasks.append(_Task(pieces=local, **about, **{name: column[where] for name, column in columns.items()}))
+    return tasks
+
+
+def _sums(task: _Task) -> Sums:
+    sums = Sums.empty(task.models, task.basis.width)
+    for path, rows, place in task.pieces:
+        distinct, again = np.unique(rows, return_inverse=True)  # several rungs of one query are labelled
+        for where, x in read_inputs(path, distinct, task.artefact):
+            phi = task.basis.phi(x)
+            here = np.flatnonzero((again >= where.start) & (again < where.stop))
+            inputs, at = phi[again[here] - where.start], place[here]
+            good = np.isfinite(inputs).all(axis=1)
+            sums.add_rows(
+                inputs[good], task.model[at][good], task.fold[at][good], task.y[at][good], task.weight[at][good]
+            )
+    return sums
+
+
+def _sample(log: Log, rows: Rows, basis: Basis, artefact: str, seed: int) -> tuple[Floats, Rows]:
+    """Phi (s, D) and rows (s,) to calibrate on."""
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(rows))[:CALIBRATION_SAMPLE])
+    at, again = np.unique(rows.at[chosen], return_inverse=True)
+    phi = basis.phi(inputs_of(log, at, artefact))[again]
+    good = np.isfinite(phi).all(axis=1)
+    fields = {name: getattr(rows, name)[chosen][good] for name in ("at", "model", "y", "weight", "fold")}
+    return phi[good], replace(rows, **fields)
