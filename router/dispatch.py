@@ -176,7 +176,7 @@ class Dispatcher:
         async def one(
             attempt: Attempt, remaining_s: float
         ) -> tuple[bytes, AsyncIterator[bytes], UpstreamStream, AsyncExitStack]:
-            closing = AsyncExitStack()
+            closing, stream = AsyncExitStack(), None
             try:
                 call = _call(attempt, targets, course.body(attempt.model, body), remaining_s, stream=True)
                 stream = await closing.enter_async_context(self._upstream.stream(call))
@@ -184,6 +184,10 @@ class Dispatcher:
                 first = await anext(frames, b"")
                 if attempt.allowance and not _told(stream):
                     first = await _until_told(first, frames, stream)
+            except UpstreamError as error:
+                error.answered = error.answered or (stream is not None and stream.tally.chunks > 0)
+                await closing.aclose()
+                raise
             except BaseException:
                 await closing.aclose()
                 raise
@@ -222,7 +226,7 @@ class Dispatcher:
             except UpstreamError as error:
                 failure = failure_of(error)
                 self._note(attempt, error, failure)
-                lost = Lost(attempt=attempt) if failure is Failure.TIMEOUT else None
+                lost = Lost(attempt=attempt) if failure is Failure.TIMEOUT or error.answered else None
                 course.note(attempt, _endpoint(targets[attempt.model]), failure, error.message, lost)
                 following = await self._next(plan, targets, course, deadline - loop.time())
                 if following is None:

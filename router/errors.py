@@ -213,6 +213,7 @@ class UpstreamError(RungError):
     Attributes:
         upstream_status: the provider's HTTP status, or None where there was none.
         retryable: whether another attempt (here or on a fallback) may succeed.
+        answered: whether an answer had begun, or may have: the provider may bill for it.
     """
 
     status = 502
@@ -229,6 +230,7 @@ class UpstreamError(RungError):
     ) -> None:
         super().__init__(message, param=param, retry_after_s=retry_after_s)
         self.upstream_status = upstream_status
+        self.answered = False
 
 
 class UpstreamRejected(UpstreamError):

@@ -105,9 +105,11 @@ def timeout(model: str, what: str = "did not answer in time") -> UpstreamTimeout
     return UpstreamTimeout(f"the provider of {model} {what}: retry, or raise its time-out")
 
 
-def garbage(model: str, what: str) -> UpstreamUnreachable:
-    """The provider's answer is not one; `what` says in words why."""
-    return UpstreamUnreachable(f"the provider of {model} did not give a usable answer: {what}; retry")
+def garbage(model: str, what: str, *, answered: bool = True) -> UpstreamUnreachable:
+    """The provider's answer is not one; `what` says in words why, `answered` whether it may be billed all the same."""
+    error = UpstreamUnreachable(f"the provider of {model} did not give a usable answer: {what}; retry")
+    error.answered = answered
+    return error
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:

@@ -163,7 +163,8 @@ def parsed(raw: bytes, name: str) -> dict[str, Any]:
     try:
         value: Any = orjson.loads(raw)
     except orjson.JSONDecodeError:
-        raise faults.garbage(name, _looks_like(raw)) from None
+        page = not raw or raw.lstrip()[:1] == b"<"  # a proxy's, or nothing at all: no model has worked for it
+        raise faults.garbage(name, _looks_like(raw), answered=not page) from None
     if not isinstance(value, dict):
         raise faults.garbage(name, "JSON, but no object")
     if error := value.get("error"):

@@ -44,7 +44,7 @@ def main() -> None:
     """Run, tell, write; the status is 1 where a promise does not hold."""
     given = _arguments()
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # the fake upstream's callers hang up on purpose
-    with tempfile.TemporaryDirectory(prefix="rung-faults-") as folder:
+    with tempfile.TemporaryDirectory(prefix="rung-faults-", ignore_cleanup_errors=True) as folder:
         if given.what == "soak":
             findings = asyncio.run(soak.soak(Path(folder), minutes=given.minutes))
         else:

@@ -10,7 +10,7 @@ import pytest
 from router.testing import Received
 from router.testing.script import Bill
 from tests.faults.audit import Booked, billed, compared
-from tests.faults.checks import access, cache, hostile, processes, windows
+from tests.faults.checks import access, books, cache, hostile, processes, windows
 from tests.faults.report import Finding, table, write
 from tests.faults.rig import CHECKS, Check, Rig, run
 from tests.faults.traffic import SHARES, account_of, planned
@@ -18,6 +18,7 @@ from tests.faults.traffic import SHARES, account_of, planned
 pytestmark = pytest.mark.slow
 
 SHORT: list[Check] = [
+    books.mixed_traffic_with_kills,
     cache.canaries_never_leave_their_tenant,
     cache.the_gateway_keeps_tenants_apart,
     cache.identical_requests_fly_once,
@@ -36,7 +37,7 @@ async def test_the_promises_hold_in_short(tmp_path: Path) -> None:
     finally:
         await rig.close()
     assert [finding for finding in findings if not finding.holds] == []
-    assert {finding.number for finding in findings} == {4, 9, 14, 16, 17, 19}
+    assert {finding.number for finding in findings} == {1, 2, 3, 4, 9, 14, 16, 17, 19}
 
 
 @pytest.fixture

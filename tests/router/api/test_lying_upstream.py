@@ -48,6 +48,28 @@ def test_nonsense_is_mended_by_the_fallback(
     assert len(upstream.received) == 2
 
 
+@pytest.mark.parametrize(
+    ("fault", "may_be_billed"),
+    [(Fault.GARBAGE, True), (Fault.TRUNCATE, True), (Fault.BAD_UTF8, True), (Fault.HTML, False), (Fault.EMPTY, False)],
+)
+def test_an_answer_that_cannot_be_used_may_be_billed_and_is_booked_as_an_estimate(
+    client: httpx.Client, upstream: FakeUpstream, books: Books, fault: Fault, may_be_billed: bool
+) -> None:
+    before = books.settled()
+    upstream.say(Answer(fault=fault, fault_after=-1))
+    reply = client.post("/v1/chat/completions", json=question())
+    assert reply.status_code == 502
+    assert (books.settled() > before) == may_be_billed
+
+
+def test_the_lost_attempt_is_booked_beside_the_answer_that_came(client: httpx.Client, upstream: FakeUpstream) -> None:
+    upstream.say(Answer(fault=Fault.GARBAGE), Answer(input_tokens=10, output_tokens=1))
+    reply = client.post("/v1/chat/completions", json=question(model="auto"))
+    record = client.get(f"/v1/decisions/{reply.headers['x-rung-decision-id']}").json()["served"]
+    assert record["estimated"] is True
+    assert 0 < record["lost_nano"] < record["cost_nano"]
+
+
 @pytest.mark.parametrize("fault", [Fault.RESET, Fault.TRUNCATE, Fault.GARBAGE, Fault.ERROR_EVENT, Fault.BAD_UTF8])
 def test_what_breaks_in_the_middle_is_one_error_event_and_never_tried_again(
     client: httpx.Client, upstream: FakeUpstream, loop: Loop, books: Books, fault: Fault
