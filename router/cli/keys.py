@@ -18,6 +18,7 @@ app = typer.Typer(
 )
 
 DAY_S = 86_400.0
+HOUR_S = 3_600.0
 
 
 @app.command()
@@ -76,3 +77,19 @@ def revoke(
 
     with_store(work)
     print(f"key {key} revoked")
+
+
+@app.command()
+def rotate(
+    key: Annotated[str, typer.Argument(help="The key's id: the part between rk_ and the secret.")],
+    hours: Annotated[float, typer.Option(min=0, help="How long the old one still works; default: not at all.")] = 0,
+) -> None:
+    """Make a key with the same rights in place of another, and print it."""
+
+    async def work(store: Store, _settings: Settings) -> tuple[Key, str]:
+        return await store.directory.rotate_key(key, grace_s=hours * HOUR_S)
+
+    fresh, token = with_store(work)
+    ending = f"works for {hours:g} more hours" if hours else "is revoked"
+    print(f"key {key} {ending}; key {fresh.id} of tenant {fresh.tenant} takes its place, shown this once:")
+    print(token)

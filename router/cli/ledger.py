@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 from decimal import Decimal, InvalidOperation
+from pathlib import Path
 from typing import Annotated
 
-import orjson
 import typer
 
 from policies.cost import usd
@@ -15,6 +15,7 @@ from router.cli.session import with_store
 from router.settings import Settings
 from router.store import Store
 from router.store.books import Proof
+from router.store.record import Entry
 
 app = typer.Typer(help="The books: prove them, export them, correct them, rebuild them.", no_args_is_help=True)
 
@@ -61,7 +62,7 @@ def export(tenant: _Tenant) -> None:
     async def work(store: Store, _settings: Settings) -> None:
         await store.directory.tenant(tenant)
         async for entry in store.books.entries(tenant):
-            sys.stdout.buffer.write(orjson.dumps(entry, option=orjson.OPT_APPEND_NEWLINE))
+            print(entry.dump().decode())
 
     with_store(work)
 
@@ -73,6 +74,29 @@ def rebuild(tenant: _Tenant) -> None:
     async def work(store: Store, _settings: Settings) -> Proof:
         await store.directory.tenant(tenant)
         return await store.books.rebuild(tenant, store.epoch)
+
+    _tell(with_store(work))
+
+
+@app.command()
+def restore(
+    tenant: _Tenant,
+    record: Annotated[Path, typer.Argument(help="The tenant's export: what `rung ledger export` wrote.", exists=True)],
+) -> None:
+    """Bring a tenant's books back into a store that was emptied or replaced, from an export.
+
+    The store is given the name again that this gateway remembers for its books. What was spent after the export was
+    made is not in it. API keys are not in it either: make new ones.
+    """
+    entries = [Entry.load(line) for line in record.read_bytes().splitlines() if line]
+
+    async def work(store: Store, settings: Settings) -> Proof:
+        memory = settings.store.data_dir / "store" / "epoch"
+        name = memory.read_text("utf-8").strip() if memory.is_file() else store.epoch
+        await store.enter(name)
+        proof = await store.books.rebuild(tenant, name, entries)
+        await store.directory.declare_tenant(tenant)
+        return proof
 
     _tell(with_store(work))
 

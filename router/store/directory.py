@@ -258,6 +258,35 @@ class Directory:
         await self._changed()
         return key
 
+    async def rotate_key(self, key_id: str, *, grace_s: float = 0.0) -> tuple[Key, str]:
+        """Draw a key with the rights of another, which ends after `grace_s` seconds; budgets of the old id stay there.
+
+        Returns:
+            the new key, and its token, shown once.
+
+        Raises:
+            NotFound: no such key. Conflict: it is revoked or expired, so that nothing is there to rotate.
+        """
+        old, now = await self.key(key_id), self._clock()
+        if old.revoked_at is not None or (old.expires_at is not None and old.expires_at <= now):
+            raise Conflict(f"The key {key_id} is revoked or expired: make a new one with `rung keys create`.")
+        fresh, token = await self.create_key(
+            old.tenant,
+            name=old.name,
+            scopes=old.scopes,
+            models=old.models,
+            limits=old.limits,
+            expires_at=old.expires_at,
+        )
+        if grace_s <= 0:
+            await self.revoke_key(key_id)
+        else:
+            ends_at = min(now + grace_s, old.expires_at or float("inf"))
+            ending = replace(old, expires_at=ends_at)
+            await self._executor.ask(Ask(("SET", names.api_key(key_id), ending.dump(), "XX"), bool))
+            await self._changed()
+        return fresh, token
+
     async def _all(self, asks: list[Ask[Any]]) -> list[Any]:
         replies = await self._executor.run(*asks) if asks else []
         return [ask.read(reply) for ask, reply in zip(asks, replies, strict=True)]

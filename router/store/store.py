@@ -24,7 +24,7 @@ from router.store.cluster import connect as open_executor
 from router.store.connection import CONNECT_TIMEOUT_S, REPLY_TIMEOUT_S, Connection
 from router.store.decisions import DecisionStream
 from router.store.directory import Directory
-from router.store.epoch import enter
+from router.store.epoch import enter, restore
 from router.store.flights import Flights, Look, Role
 from router.store.health import HealthBoard
 from router.store.ledger import Ledger
@@ -176,6 +176,11 @@ class Store:
             self._work = None
         await self.outbox.flush()
         await self.connection.close()
+
+    async def enter(self, epoch: str) -> None:
+        """Give the books this name: an emptied store is that of before, and may be rebuilt. Raises StoreUnavailable."""
+        await restore(self.connection, epoch)
+        self.epoch = self.directory.epoch = epoch
 
     async def ping(self) -> None:
         """Raise StoreUnavailable unless the server answers."""

@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.faults import soak
+from tests.faults import checks, mutants, soak
 from tests.faults.report import Finding, line, table, write
 from tests.faults.rig import CHECKS, Rig, run
 
@@ -18,10 +18,12 @@ OUTPUT = Path("build/faults.json")
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
-    parser.add_argument("what", nargs="?", choices=["promises", "soak"], default="promises")
+    parser.epilog = f"checks: {', '.join(module.__name__ for module in checks.ALL)}"
+    parser.add_argument("what", nargs="?", choices=["promises", "soak", "mutants"], default="promises")
     parser.add_argument("--only", type=int, action="append", help="a promise's number; may be repeated")
     parser.add_argument("--quick", action="store_true", help="short lengths: a few minutes for all")
-    parser.add_argument("--minutes", type=float, default=20, help="how long the soak lasts")
+    parser.add_argument("--minutes", type=float, default=20, help="how long soak or mutants may last")
+    parser.add_argument("--most", type=int, default=300, help="how many mutants are drawn")
     parser.add_argument("--output", type=Path, default=OUTPUT)
     return parser.parse_args()
 
@@ -47,6 +49,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="rung-faults-", ignore_cleanup_errors=True) as folder:
         if given.what == "soak":
             findings = asyncio.run(soak.soak(Path(folder), minutes=given.minutes))
+        elif given.what == "mutants":
+            findings = mutants.findings(given.most, given.minutes, Path(folder))
         else:
             findings = asyncio.run(_promises(given.only, quick=given.quick, folder=Path(folder)))
     write(findings, given.output, quick=given.quick)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import orjson
@@ -45,14 +45,20 @@ class Booked:
     estimated: bool = False
 
 
-async def audited(store: Store, tenants: Iterable[str], received: Iterable[Received]) -> Audit:
-    """Compare the books of these tenants with what the upstream has billed."""
+async def audited(
+    store: Store, tenants: Iterable[str], received: Iterable[Received], accounts: Mapping[str, str]
+) -> Audit:
+    """Compare the books of these tenants with what the upstream has billed.
+
+    Whose an entry is tells the reply that its client got (`accounts`), or the receipt: a failover may lose a receipt
+    without losing money.
+    """
     booked: dict[str, Booked] = {}
     nameless: list[Booked] = []  # entries without a receipt: their worker died
     proofs = True
     for tenant in tenants:
         proofs = proofs and (await store.books.verify(tenant)).exact
-        numbers = await _numbers(store, tenant)
+        numbers = {**await _numbers(store, tenant), **accounts}
         for decision, entry in (await _entries(store, tenant)).items():
             if decision in numbers:
                 _add(booked, numbers[decision], entry)

@@ -74,7 +74,8 @@ async def run(check: Check, rig: Rig) -> list[Finding]:
     try:
         findings = await check(rig)
     except Exception as error:  # noqa: BLE001 - whatever breaks a check is a promise not shown
-        what = f"{type(error).__name__}: {str(error)[:300]}"
+        notes = " ".join(getattr(error, "__notes__", ()))
+        what = f"{type(error).__name__}: {str(error)[:300]} {notes}".rstrip()
         findings = [
             Finding(
                 number=number, name=check.__name__, done="the check broke", figure=what, bound="it ends", holds=False

@@ -135,4 +135,8 @@ async def staged(
         session = await stack.enter_async_context(
             aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(total=120))
         )
-        yield Stage(process=process, upstream=upstream, store=store, session=session)
+        try:
+            yield Stage(process=process, upstream=upstream, store=store, session=session)
+        except Exception as error:
+            error.add_note(f"status {process.popen.poll()}; the gateway's log ends: {process.log[-1_500:]}")
+            raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -121,6 +122,35 @@ def test_tenants_and_keys_live_a_whole_life() -> None:
     assert "active" in run("tenants", "list")
 
 
+def test_a_rotated_key_has_the_old_one_s_rights_and_the_old_one_ends() -> None:
+    run("tenants", "create", "acme")
+    old = run("keys", "create", "acme", "--name", "laptop", "--admin").splitlines()[-1].split("_")[1]
+    made = run("keys", "rotate", old).splitlines()
+    assert "is revoked" in made[0]
+    fresh = made[-1].split("_")[1]
+    listed = {line.split()[0]: line for line in run("keys", "list", "acme").splitlines()}
+    assert "revoked" in listed[old]
+    assert all(word in listed[fresh] for word in ("active", "admin", "laptop"))
+    later = run("keys", "rotate", fresh, "--hours", "2").splitlines()
+    assert "2 more hours" in later[0]
+    assert "active" in next(line for line in run("keys", "list", "acme").splitlines() if line.startswith(fresh))
+
+
+def test_an_emptied_store_is_restored_from_exports(folder: Path) -> None:
+    run("tenants", "create", "acme", "--budget", "5", "--window", "total")
+    run("ledger", "adjust", "acme", "1.25", "--reason", "a test", "--by", "me", "--reference", "r1")
+    exported = run("ledger", "export", "acme")
+    (folder / "acme.jsonl").write_text(exported)
+    (folder / ".rung/store/epoch").write_text("remembered")  # as a gateway does at its start
+    shutil.rmtree(next(iter((folder / ".rung/store").glob("appendonly*"))))
+    assert "no tenants yet" in run("tenants", "list")
+    assert "acme: exact; $1.25 spent in all" in run("ledger", "restore", "acme", "acme.jsonl")
+    shown = run("tenants", "show", "acme")
+    assert "spent in all: $1.25" in shown
+    assert "5.00" in shown
+    assert "exact" in run("ledger", "verify")
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -132,6 +162,8 @@ def test_tenants_and_keys_live_a_whole_life() -> None:
         (["tenants", "set-budget", "nobody", "1"], "nobody"),
         (["keys", "create", "nobody"], "nobody"),
         (["keys", "revoke", "nothing"], "nothing"),
+        (["keys", "rotate", "nothing"], "nothing"),
+        (["ledger", "restore", "acme", "missing.jsonl"], "missing.jsonl"),
         (["keys", "list", "nobody"], "nobody"),
         (["route"], "Missing argument"),
         (["route", "x", "--quality", "2"], "quality"),
