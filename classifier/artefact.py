@@ -192,7 +192,7 @@ def _layout(manifest: Mapping[str, Any]) -> Layout:
 def _check_shapes(model: DifficultyModel) -> None:
     net, layout = model.network, model.layout
     inputs = sum(model.inputs.sizes)
-    outputs = len(layout.abilities) + len(layout.kinds) + 1 + len(layout.heads)
+    outputs = layout.outputs
     if net.hidden.shape[0] != inputs or net.skip.shape != (inputs, outputs) or net.out.shape[2] != outputs:
         raise ArtefactError(
             f"the network takes {net.hidden.shape[0]} inputs and gives {net.out.shape[2]} outputs, "

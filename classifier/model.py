@@ -25,11 +25,12 @@ UNSEEN_PICTURE = 0.15  # standard error added where a picture, which nothing her
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """What the network's outputs mean, in this order: levels, kinds, log tokens, heads.
+    """What the network's outputs mean, in this order: levels, kinds, log tokens, triviality if there is one, heads.
 
     Attributes:
         abilities: (L,) rising ability levels on MMLU-Pro's accuracy scale.
         kinds, heads: names. cheap: the ability whose failure is called difficulty.
+        trivial: (L,) success where anyone can answer (a greeting, 2+2), which a logit of its own tells; () without one.
         slope, offset: Platt calibration of the success logits: slope * z + offset, slope > 0.
         spread_factor: standard error per unit of the ensemble's spread; spread_floor: its least value.
         token_level: the coverage of the high quantile. token_margins: (K,) what conformal calibration adds to the log
@@ -41,6 +42,7 @@ class Layout:
     kinds: tuple[str, ...]
     heads: tuple[str, ...]
     cheap: float
+    trivial: tuple[float, ...] = ()
     slope: float = 1.0
     offset: float = 0.0
     spread_factor: float = 1.0
@@ -49,6 +51,16 @@ class Layout:
     token_margins: tuple[float, ...] = ()
     token_mean_factor: float = 1.2
     token_cap: int = 32_000
+
+    @property
+    def gate(self) -> int:
+        """Which output is the logit of triviality, if there is one; the heads follow."""
+        return len(self.abilities) + len(self.kinds) + 1
+
+    @property
+    def outputs(self) -> int:
+        """How many there are."""
+        return self.gate + bool(self.trivial) + len(self.heads)
 
 
 class DifficultyModel:
@@ -61,6 +73,7 @@ class DifficultyModel:
         self._version = version
         self._to_base = network.out[:, :, 0].reshape(-1) / len(network.out)
         self._abilities = np.array(layout.abilities, np.float32)
+        self._trivial = np.array(layout.trivial, np.float32)
         self.cheap_weights = interpolation(self._abilities, layout.cheap)
 
     @property
@@ -75,31 +88,38 @@ class DifficultyModel:
         members, layout = len(outputs), self.layout
         mean = np.add.reduce(outputs, 0) / members
         levels, kinds = len(layout.abilities), len(layout.kinds)
-        by_member = self._success(outputs[:, :levels])
+        gate = float(sigmoid(mean[layout.gate])) if layout.trivial else 0.0
+        by_member = self._success(outputs[:, :levels], gate)
         success = np.add.reduce(by_member, 0) / members
         shares = softmax(mean[levels : levels + kinds])
+        kind = layout.kinds[int(shares.argmax())]
         failures = (1.0 - by_member @ self.cheap_weights).tolist()
         return Estimate(
             difficulty=sum(failures) / members,
             uncertainty=self._error(_deviation(failures), query),
-            kind=layout.kinds[int(shares.argmax())],
+            kind=kind,
             kinds=dict(zip(layout.kinds, shares.tolist(), strict=True)),
             abilities=layout.abilities,
             success=tuple(success.tolist()),
-            heads=self._heads(mean[levels + kinds + 1 :]),
+            heads=self._heads(mean[layout.gate + bool(layout.trivial) :]),
             tokens=self._tokens(float(mean[levels + kinds]), shares),
-            reasons=top_reasons(self._pushes(z, units)),
+            reasons=top_reasons(*self._pushes(z, units), x[self.inputs.sizes[0] :], kind, gate),
             version=self._version,
             reading=self.inputs.pack(x),
         )
 
     def success_many(self, x: Vector) -> Vector:
         """(n, L) success per ability level for prepared inputs (n, D)."""
-        outputs = self.network.outputs_many(x)[:, :, : len(self.layout.abilities)]
-        return self._success(outputs).mean(axis=1)
+        outputs, layout = self.network.outputs_many(x), self.layout
+        gate = sigmoid(outputs[:, :, layout.gate].mean(axis=1))[:, None, None] if layout.trivial else 0.0
+        return self._success(outputs[:, :, : len(layout.abilities)], gate).mean(axis=1)
 
-    def _success(self, raw: Vector) -> Vector:
-        return sigmoid(np.float32(self.layout.slope) * rising(raw) + np.float32(self.layout.offset))
+    def _success(self, raw: Vector, gate: float | Vector) -> Vector:
+        """Calibrated success (..., L), drawn to that of trivial questions by the gate; both rise with the level."""
+        success = sigmoid(np.float32(self.layout.slope) * rising(raw) + np.float32(self.layout.offset))
+        if not self.layout.trivial:
+            return success
+        return success + np.asarray(gate, np.float32) * (self._trivial - success)
 
     def _error(self, spread: float, query: Query) -> float:
         error = self.layout.spread_floor + self.layout.spread_factor * spread
@@ -117,11 +137,11 @@ class DifficultyModel:
         names = self.layout.heads
         return dict(zip(names, sigmoid(logits).tolist(), strict=True)) if names else {}
 
-    def _pushes(self, z: Vector, units: Vector) -> Vector:
-        """(features,) by how much each hand feature moved the logit of failure: gradient times input."""
-        skipped = self.inputs.sizes[0]
-        slope = self.network.hidden[skipped:] @ np.where(units > 0, self._to_base, 0.0)
-        return -z[skipped:] * (slope + self.network.skip[skipped:, 0])
+    def _pushes(self, z: Vector, units: Vector) -> tuple[Vector, float]:
+        """By how much each hand feature (features,) and the vector moved the logit of failure: gradient times input."""
+        slope = self.network.hidden @ np.where(units > 0, self._to_base, np.float32(0.0)) + self.network.skip[:, 0]
+        pushes, embedded = -z * slope, self.inputs.sizes[0]
+        return pushes[embedded:], float(np.add.reduce(pushes[:embedded]))
 
 
 def interpolation(abilities: Vector, at: float) -> Vector:

@@ -11,6 +11,7 @@ A model is placed, in this order,
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -41,11 +42,20 @@ def abilities(
     Args:
         models: (m,) their names.
         means: (m,) mean score of each in that file, to place those that the table does not list.
-        known: abilities measured elsewhere, by plain name; they go before the table.
+        known: abilities measured elsewhere, by `exact_name`; they go before the table.
     """
-    table = {**listed(), **(known or {})}
-    found = np.array([table.get(model, table.get(plain_name(model), np.nan)) for model in models])
-    return place(np.asarray(means, float), found)
+    table, measured = listed(), known or {}
+    found = [measured.get(exact_name(name), table.get(name, table.get(plain_name(name), np.nan))) for name in models]
+    return place(np.asarray(means, float), np.array(found))
+
+
+def exact_name(model: str) -> str:
+    """The name without vendor, host and punctuation, in lower case; what `plain_name` drops besides tells models apart.
+
+    >>> exact_name("meta/Meta-Llama-3_1-8B-Instruct@somewhere")
+    'metallama318binstruct'
+    """
+    return re.sub(r"[^a-z0-9]", "", model.lower().rsplit("/", 1)[-1].split("@")[0])
 
 
 def place(means: NDArray[np.float64], known: NDArray[np.float64]) -> NDArray[np.float64]:

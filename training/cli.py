@@ -48,6 +48,24 @@ def default(
         typer.echo(f"  {name.replace('_', ' '):32} {value}")
 
 
+@app.command()
+def abilities(data: Annotated[Path, typer.Option(help="directory with the results files")]) -> None:
+    """Hold the listed abilities of models against their results in the data directory."""
+    from training.abilities_check import hold, table
+    from training.data import DataError
+    from training.default import read_all
+
+    try:
+        held = hold(read_all(data))
+    except DataError as error:
+        typer.echo(f"rung-train: {error}", err=True)
+        raise typer.Exit(2) from error
+    for row in table(held):
+        typer.echo(json.dumps(row))
+    far = sum(one.far for one in held)
+    typer.echo(f"{len(held)} listed models have results; {far} of them stand elsewhere by these", err=True)
+
+
 def _say(phase: str) -> None:
     typer.echo(phase, err=True)
 

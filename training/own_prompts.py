@@ -1,10 +1,13 @@
 """Prompts of our own, for what public results leave out: the trivial, and tasks of every kind at rated difficulty.
 
 They live in `training/own/`; the ratings are a judgement, not a measurement, so that they count little against results.
+Of trivial questions and of sums there are infinitely many, so those are drawn from forms (`training/own/forms.toml`)
+with a seed, and lines that test triviality are never among them.
 """
 
 from __future__ import annotations
 
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -12,12 +15,16 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from training.overlap import normalise
 from training.tasks import KINDS, LEVELS
 
 FOLDER: Final = Path(__file__).with_name("own")
-TRIVIAL_SUCCESS: Final = 0.985  # models in use fail a greeting about as often as they fail to answer at all
+TESTS: Final = (FOLDER / "trivial_test.txt", Path(__file__).parent / "benchmarks" / "trivial_prompts.txt")
+TRIVIAL_ENDS: Final = (0.95, 0.995)  # success of the least and of the most able level: even small models can say hello
 TRIVIAL_TOKENS: Final = 15.0
-SUMS: Final = 60  # generated ones, so that no single sum is learnt by heart
+SMALL_SUMS: Final = 200
+FORMED: Final = 500
+LARGE_SUMS: Final = 80
 
 # Success of the least and of the most able level, per difficulty class; straight in the logit between them.
 _ENDS: Final = {
@@ -35,12 +42,18 @@ Floats = NDArray[np.floating[Any]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Own:
-    """Prompts with targets: success per level (n, L), kind (n,) as an index into KINDS, log tokens (n,)."""
+    """Prompts with targets.
+
+    Attributes:
+        prompts: n texts. levels: (n, L) success. kinds: (n,) indices into KINDS. tokens: (n,) log completion tokens.
+        trivial: (n,) 1 where anyone can answer, else 0.
+    """
 
     prompts: tuple[str, ...]
     levels: Floats
     kinds: NDArray[np.intp]
     tokens: Floats
+    trivial: Floats
 
 
 def trivial(name: str = "train") -> list[str]:
@@ -49,27 +62,41 @@ def trivial(name: str = "train") -> list[str]:
     return ["", "   ", "\n\n", *lines] if name == "train" else lines
 
 
+def trivial_success() -> Floats:
+    """(L,) success where anyone can answer."""
+    return _curve(*TRIVIAL_ENDS)
+
+
 def taught_trivial(seed: int) -> Own:
-    """The trivial prompts to train on, and small sums drawn with a seed."""
-    prompts = (*trivial(), *_sums(np.random.default_rng(seed)))
+    """The trivial prompts to train on, and small sums and simple questions drawn with a seed."""
+    random = np.random.default_rng(seed)
+    drawn = [*_sums(random, SMALL_SUMS, 13, "sums"), *_formed(random)]
+    tested = {normalise(line) for path in TESTS for line in path.read_text(encoding="utf-8").splitlines()}
+    prompts = (*trivial(), *(text for text in drawn if normalise(text) not in tested))
     count = len(prompts)
     return Own(
         prompts=prompts,
-        levels=np.full((count, len(LEVELS)), TRIVIAL_SUCCESS),
+        levels=np.tile(trivial_success(), (count, 1)),
         kinds=np.full(count, KINDS.index("small talk")),
         tokens=np.full(count, np.log(TRIVIAL_TOKENS)),
+        trivial=np.ones(count),
     )
 
 
-def rated() -> Own:
-    """The rated prompts."""
-    lines = (FOLDER / "rated.tsv").read_text(encoding="utf-8").splitlines()
-    classes, lengths, kinds, prompts = zip(*(line.split("\t") for line in lines), strict=True)
+def rated(seed: int = 0) -> Own:
+    """The rated prompts, and sums too large to be trivial."""
+    lines = [line.split("\t") for line in (FOLDER / "rated.tsv").read_text(encoding="utf-8").splitlines()]
+    random = np.random.default_rng(seed)
+    for digits, difficulty in ((2, "3"), (3, "5"), (4, "6")):
+        sums = _sums(random, LARGE_SUMS // 3, 10**digits, "products")
+        lines += [[difficulty, "s", "mathematics", text] for text in sums]
+    classes, lengths, kinds, prompts = zip(*lines, strict=True)
     return Own(
         prompts=prompts,
         levels=np.stack([_curve(*_ENDS[c]) for c in classes]),
         kinds=np.array([KINDS.index(kind) for kind in kinds]),
         tokens=np.log([_TOKENS[length] for length in lengths]),
+        trivial=np.zeros(len(prompts)),
     )
 
 
@@ -78,6 +105,24 @@ def _curve(low: float, high: float) -> Floats:
     return 1.0 / (1.0 + np.exp(-np.linspace(ends[0], ends[1], len(LEVELS))))
 
 
-def _sums(random: np.random.Generator) -> list[str]:
-    forms = ("What is {} + {}?", "{} plus {}", "{}+{}", "What is {} times {}?", "calculate {} - {}", "{} * {} = ?")
-    return [forms[i % len(forms)].format(*random.integers(1, 13, 2)) for i in range(SUMS)]
+def _forms() -> dict[str, Any]:
+    return tomllib.loads((FOLDER / "forms.toml").read_text(encoding="utf-8"))
+
+
+def _sums(random: np.random.Generator, count: int, below: int, name: str) -> list[str]:
+    """Sums of numbers from a tenth of `below` (at least 1) up to it, in the forms of this name."""
+    forms: list[str] = _forms()[name]
+    pairs = random.integers(max(below // 10, 1), below, (count, 2))
+    return [forms[i % len(forms)].format(*pair) for i, pair in enumerate(pairs.tolist())]
+
+
+def _formed(random: np.random.Generator) -> list[str]:
+    """Simple questions: a form, its word, and how people write them (capital or not, with a mark or without)."""
+    pairs = [(form, word) for entry in _forms()["simple"] for form in entry["forms"] for word in entry["words"]]
+    drawn = random.permutation(len(pairs))[:FORMED]
+    return [_written(pairs[i][0].replace("{}", pairs[i][1]), random) for i in drawn]
+
+
+def _written(text: str, random: np.random.Generator) -> str:
+    text = text[0].lower() + text[1:] if random.random() < 0.5 else text
+    return text.rstrip("?.") if random.random() < 0.25 else text

@@ -122,6 +122,18 @@ def test_unseen_trivial_prompts_stand_at_the_bottom() -> None:
     assert np.quantile(trivial, 0.95) < np.quantile(tasks, 0.3)
 
 
+@pytest.mark.parametrize("text", ["What is 2+2?", "hi there", "thanks a lot", "What is 3 + 5?", "Hola", "你好"])
+def test_capable_models_answer_what_is_trivial(text: str) -> None:
+    estimate = judge(text)
+    assert estimate.success_at(0.8) >= 0.97
+    assert estimate.success_at(0.3) >= 0.9
+
+
+@pytest.mark.parametrize("text", ["Is P equal to NP?", "Prove Goldbach's conjecture.", "What is 4821 times 9377?"])
+def test_a_short_question_is_not_trivial_for_being_short(text: str) -> None:
+    assert judge(text).success_at(0.3) < 0.85
+
+
 def test_a_plea_for_effort_hardly_moves_the_difficulty() -> None:
     plea = judge(f"This is very hard, think step by step. {ORDINARY}").difficulty
     assert plea == pytest.approx(judge(ORDINARY).difficulty, abs=0.08)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from classifier.artefact import DEFAULT, read_manifest
 from classifier.encoder import load_static
 from classifier.inputs import Inputs
-from training.benchmarks.routers import Asked, Judgement
+from training.benchmarks.routers import Asked, Judgement, from_success
 from training.data import Matrix
 
 
@@ -62,8 +62,10 @@ class Rung:
         if self._model is None:
             raise RuntimeError("fit comes before judge")
         prompts, means = list(asked.prompts), dict(zip(asked.models, map(float, asked.abilities), strict=True))
-        gain = self._model.gain(prompts, asked.models[-1], asked.models[0], means)
         success = self._model.success(prompts, asked.models[::-1], means)[:, ::-1]
+        if asked.abilities.size > 2:  # nobody asks for the gain of one pair among many, and its heads cost another fit
+            return from_success(np.asarray(success, np.float64))
+        gain = self._model.gain(prompts, asked.models[-1], asked.models[0], means)
         return Judgement(gain=np.asarray(gain, np.float64), success=np.asarray(success, np.float64))
 
 

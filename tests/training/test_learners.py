@@ -1,0 +1,48 @@
+"""Every learner of the blend beats the mean on questions that it has not seen, and says the same twice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from classifier import load_default
+from tests.training.results import made_up
+from training.data import Matrix, read_results, to_matrix
+from training.learners import Category, Kernel, Learner, Neighbours, Texts, Trees, Words
+
+INPUTS = load_default().inputs
+EMBEDDED = INPUTS.sizes[0]
+
+
+def matrix(folder: Path, seed: int) -> Matrix:
+    path = folder / f"made{seed}.parquet"
+    made_up(300, seed=seed).to_parquet(path)
+    return to_matrix(read_results([path]))
+
+
+def new(name: str, train: Matrix) -> Learner:
+    match name:
+        case "words":
+            return Words()
+        case "category":
+            return Category(train.categories.astype(str))
+        case "trees":
+            return Trees(0)
+        case "neighbours":
+            return Neighbours(EMBEDDED)
+        case _:
+            return Kernel(0, EMBEDDED)
+
+
+@pytest.mark.parametrize("name", ["words", "category", "trees", "neighbours", "kernel"])
+def test_a_learner_beats_the_mean_and_repeats_itself(name: str, tmp_path: Path) -> None:
+    train, test = matrix(tmp_path, 0), matrix(tmp_path, 1)
+    x, asked = (INPUTS.compute_many(part.prompts.tolist()) for part in (train, test))
+    texts = Texts(train.prompts.tolist(), x, EMBEDDED)
+    view = texts.view(test.prompts.tolist(), asked)
+    first, second = (new(name, train).fit(texts.learnt, train.score).predict(view) for _ in range(2))
+    assert first.shape == test.score.shape
+    assert (first == second).all()
+    assert np.square(first - test.score).mean() < 0.95 * np.square(train.means - test.score).mean()
