@@ -3,8 +3,8 @@
 A model is placed, in this order,
 
 1. by its own results in the `mmlu_pro` file, where it has them;
-2. by `abilities.csv`: accuracies as recalled from published ones, which have not been held against their sources,
-   or our estimate where none was recalled;
+2. by `abilities.csv`: accuracies as recalled from published ones, or our estimate where none was recalled; its column
+   `basis` says which, and whether results in the data directory bear it out (`rung-train abilities`);
 3. by its results elsewhere: where its mean score falls among those of models of known ability (`place`).
 """
 
