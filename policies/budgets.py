@@ -2,7 +2,8 @@
 
 A request is charged to every budget that covers it. What may be spent is what the tightest *hard* limit leaves; what
 a dollar is worth is one plus the *sum* of the budgets' prices, for each budget is a constraint with a multiplier of
-its own. A soft limit only has a price: it slows spending down and never refuses.
+its own, that was felt for beside the others'. A price that was solved for (`policies.spending`) makes its budget last
+by itself, so of several such the highest holds. A soft limit only has a price: it slows spending down and never refuses.
 """
 
 from __future__ import annotations
@@ -44,7 +45,8 @@ class Budget:
 def purse_of(budgets: Iterable[Budget]) -> Purse:
     """What all budgets together leave a request. Without any the tenant is unlimited."""
     budgets = tuple(budgets)
-    price = sum(b.pace.price for b in budgets)
+    solved = [b.pace.price for b in budgets if b.pace.is_solved]
+    price = max(solved, default=0.0) + sum(b.pace.price for b in budgets if not b.pace.is_solved)
     hard = [b for b in budgets if b.hard]
     if not hard:
         return Purse(pacing_price=price)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import overload
@@ -12,6 +13,7 @@ from policies.cost import usd
 from policies.plan import attempt
 from policies.policy import Policy
 from policies.rungs import Rung, latency_s
+from policies.spending import Curve, curve_of
 from policies.types import Attempt, Candidate, Demand, Forecast, Purse, Wishes
 
 
@@ -99,6 +101,14 @@ class Sentences:
     def __init__(self, board: Board, chosen: Rung) -> None:
         self._board = board
         self._chosen = chosen
+
+    def curve(self) -> Curve:
+        """What the request would have cost at other prices of money, over the rungs that could have been chosen."""
+        board = self._board
+        ceiling = math.inf if board.thinking is None else board.thinking
+        able = [r for r in board.rungs if r.allowance <= ceiling and board.can_call(r)] or [self._chosen]
+        taste = board.taste
+        return curve_of([(r.quality, r.cost) for r in able], taste.value, math.log(taste.weight))
 
     def why(self) -> str:
         """Why this rung."""

@@ -21,6 +21,9 @@ A shortfall counts against the whole limit at the least. What is left of a budge
 any hold, is small money: while it lies there and requests are refused, the price must not fall, or the next window
 would begin as if money were plenty, and be exhausted early again.
 
+That is the price while little is known of a tenant's requests. Once enough of them were seen, the price is solved for
+instead of felt for (`policies.spending`).
+
 Otherwise the step is linear in what was spent, so one dear call in a quiet hour moves the price as much as many small
 ones of the same sum: the estimate is unbiased however lumpy the traffic. Only its size is bounded, for the sake of
 smoothness.
@@ -32,6 +35,7 @@ import math
 from dataclasses import dataclass, field
 
 from policies.profile import EVEN, Profile
+from policies.spending import Batch, Spending
 
 # The response time as a share of the window: a day of a month, 48 minutes of a day. A shorter one follows noise; a
 # longer one lets an early rush spend more than 1/30 of the money before the price has risen by a factor of e.
@@ -75,12 +79,21 @@ class Pace:
 
     Attributes:
         log_weight: log(1 + price), 0 to `MAX_LOG_WEIGHT`.
-        spent_nano: spent in the window when the last step was taken. at_s: when that was, seconds since the epoch.
+        spent_nano: spent in the window when the last step was taken, holds included. at_s: when that was, seconds since
+            the epoch. settled_nano: spent without the holds.
+        spending: what is known of the requests that are paid, or None.
     """
 
     log_weight: float = 0.0
     spent_nano: int = 0
     at_s: float = 0.0
+    settled_nano: int = 0
+    spending: Spending | None = None
+
+    @property
+    def is_solved(self) -> bool:
+        """Whether the price is solved for the whole of the money; then other budgets' prices are not added to it."""
+        return self.spending is not None and self.spending.is_known
 
     @property
     def price(self) -> float:
@@ -90,28 +103,62 @@ class Pace:
 
 def begin(target: Target, before: Pace | None = None) -> Pace:
     """The state at the start of a window. The price of the window before is the best guess for this one."""
-    return Pace(log_weight=before.log_weight if before else 0.0, at_s=target.start_s)
+    if before is None:
+        return Pace(at_s=target.start_s)
+    spending = before.spending.next_window() if before.spending else None
+    return Pace(log_weight=before.log_weight, at_s=target.start_s, spending=spending)
 
 
-def step(pace: Pace, *, spent_nano: int, target: Target, now_s: float) -> Pace:
-    """Move the price by what has been spent since the last step.
+def step(
+    pace: Pace,
+    *,
+    spent_nano: int,
+    target: Target,
+    now_s: float,
+    settled_nano: int | None = None,
+    batch: Batch | None = None,
+) -> Pace:
+    """Move the price by what has been spent since the last step, or solve for it where enough is known.
 
     Args:
         pace: the state after the last step.
         spent_nano: spent in the window until now, holds that are sure to settle included.
         target: what should be spent, and when.
         now_s: seconds since the epoch; a clock that went back counts as standing still.
+        settled_nano: spent without the holds.
+        batch: the requests since the last step that are to be counted in.
     """
     now = max(now_s, pace.at_s)
-    desired = target.desired_nano(pace.spent_nano, pace.at_s, now)
+    settled = pace.settled_nano if settled_nano is None else settled_nano
+    spending = pace.spending
+    if batch is not None:
+        known = spending or Spending(skipped=target.share(target.start_s, now))
+        spending = known.with_batch(batch, max(0, settled - pace.settled_nano))
+    else:
+        settled = pace.settled_nano
+    solved = None if spending is None else _solved(spending, spent_nano, target, now)
+    weight = _moved(pace, spent_nano, target, now) if solved is None else solved
+    return Pace(log_weight=weight, spent_nano=spent_nano, at_s=now, settled_nano=settled, spending=spending)
+
+
+def _solved(spending: Spending, spent_nano: int, target: Target, now_s: float) -> float | None:
+    return spending.log_weight(
+        limit_nano=target.limit_nano,
+        left_nano=target.limit_nano - spent_nano,
+        gone=target.share(target.start_s, now_s),
+        rest=target.share(now_s, target.end_s),
+    )
+
+
+def _moved(pace: Pace, spent_nano: int, target: Target, now_s: float) -> float:
+    desired = target.desired_nano(pace.spent_nano, pace.at_s, now_s)
     surplus = (spent_nano - pace.spent_nano) - desired
     unit = _response_nano(pace, target)
     if surplus < 0:
         unit = max(unit, target.limit_nano * RESPONSE)
     # With no money left to spend per second any spending is infinitely too much, and none is just right.
     move = surplus / unit if unit > 0 else math.copysign(1.0, surplus) if surplus else 0.0
-    moved = pace.log_weight + min(1.0, max(-1.0, move))
-    return Pace(log_weight=min(MAX_LOG_WEIGHT, max(0.0, moved)), spent_nano=spent_nano, at_s=now)
+    return min(MAX_LOG_WEIGHT, max(0.0, pace.log_weight + min(1.0, max(-1.0, move))))
 
 
 def _response_nano(pace: Pace, target: Target) -> float:

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from policies.spending import Curve
+
 NANO_PER_USD = 1_000_000_000
 
 
@@ -262,7 +264,11 @@ class Attempt:
 
 
 class Words(Protocol):
-    """The sentences of a decision, written when they are read."""
+    """What can be said of a decision, worked out when it is read."""
+
+    def curve(self) -> Curve:
+        """What the request would have cost at other prices of money."""
+        ...
 
     def why(self) -> str:
         """Why this rung."""
@@ -309,6 +315,11 @@ class Decision:
     purse: Purse | None = None
     unavailable_because: str = ""
     notes: tuple[str, ...] = ()
+
+    @property
+    def curve(self) -> Curve:
+        """What the request would have cost at other prices of money, for the pacing."""
+        return self.words.curve()
 
     @property
     def why(self) -> str:

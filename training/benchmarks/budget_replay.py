@@ -25,6 +25,7 @@ from policies.decide import decide
 from policies.errors import Unaffordable
 from policies.pacing import Pace, Target, begin, step
 from policies.profile import EVEN, Profile
+from policies.spending import Batch
 from policies.types import Decision, Purse, Wishes
 from training.benchmarks.budget_ledger import SimulatedLedger
 from training.benchmarks.budget_traffic import START_S, WINDOW_S
@@ -35,6 +36,7 @@ from training.data import Floats, Integers
 STORE_EVERY_S = 1.0
 SPEND_IT_WELL = Wishes(quality=1.0)  # nothing is given away for cheapness; the pacing alone rations
 REFUSED = -1
+NO_REQUESTS = Batch()
 
 Names = Callable[[int], Sequence[str | None]]  # query -> models to try in turn; None: the policy chooses
 
@@ -81,13 +83,20 @@ class _Desk:
     stored: Pace
     paced: bool
     now: Pace = field(default_factory=Pace)
+    batch: Batch = NO_REQUESTS
 
     def purse(self, tenant: int, ledger: SimulatedLedger, at: float) -> Purse:
         spent, held = ledger.spent[tenant], ledger.held[tenant]
         if self.paced:
-            self.now = step(self.stored, spent_nano=spent + held, target=self.target, now_s=at)
-            if at - self.stored.at_s >= STORE_EVERY_S:
+            due = at - self.stored.at_s >= STORE_EVERY_S
+            batch = self.batch if due and self.batch.count else None
+            self.now = step(
+                self.stored, spent_nano=spent + held, target=self.target, now_s=at, settled_nano=spent, batch=batch
+            )
+            if due:
                 self.stored = self.now
+            if batch is not None:
+                self.batch = NO_REQUESTS
         budget = Budget(name="simulated", target=self.target, spent_nano=spent, held_nano=held, pace=self.now)
         return purse_of((budget,))
 
@@ -130,6 +139,8 @@ def replay(
             _, _, whose, amount, charge = heappop(flights)
             ledger.settle(whose, amount, charge)
         decision = _decided(setup, query, names(query), desks[tenant].purse(tenant, ledger, START_S + at))
+        if decision is not None and desks[tenant].paced:
+            desks[tenant].batch = desks[tenant].batch.plus(decision.curve)
         if decision is None or not ledger.reserve(tenant, decision.hold_nano):
             continue
         call = decision.plan[0]
