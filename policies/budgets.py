@@ -3,7 +3,8 @@
 A request is charged to every budget that covers it. What may be spent is what the tightest *hard* limit leaves; what
 a dollar is worth is one plus the *sum* of the budgets' prices, for each budget is a constraint with a multiplier of
 its own, that was felt for beside the others'. A price that was solved for (`policies.spending`) makes its budget last
-by itself, so of several such the highest holds. A soft limit only has a price: it slows spending down and never refuses.
+by itself, so of several such the highest holds. A soft limit only has a price: it slows spending down and never
+refuses.
 """
 
 from __future__ import annotations

@@ -132,7 +132,7 @@ def step(
     settled = pace.settled_nano if settled_nano is None else settled_nano
     spending = pace.spending
     if batch is not None:
-        known = spending or Spending(skipped=target.share(target.start_s, now))
+        known = spending or Spending(skipped=target.share(target.start_s, pace.at_s))
         spending = known.with_batch(batch, max(0, settled - pace.settled_nano))
     else:
         settled = pace.settled_nano

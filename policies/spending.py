@@ -32,6 +32,7 @@ LONG, SHORT = 6000.0, 200.0
 LEAST = 20.0
 # A smaller share of a window says nothing of the whole: three hours of a month.
 LEAST_SEEN = 0.004
+TINY = 1e-300  # keeps the logarithm of a vanishing gain finite
 NONE = (0.0,) * len(GRID)
 
 
@@ -143,7 +144,7 @@ def curve_of(points: Iterable[tuple[float, float]], value: float, log_weight: fl
     cost = hull[0][1]
     costs, now = [cost] * len(GRID), cost
     for (q0, c0), (q1, c1) in pairwise(hull):
-        worth = math.log(value * (q1 - q0) / (c1 - c0))  # up to this weight it is bought
+        worth = math.log(max(value * (q1 - q0) / (c1 - c0), TINY))  # up to this weight it is bought
         place = min(len(GRID), max(0, math.floor(worth / STEP) + 1))
         costs[:place] = [c1] * place
         if log_weight <= worth:

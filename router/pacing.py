@@ -6,7 +6,10 @@ by whichever process comes first.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import orjson
 
@@ -14,11 +17,19 @@ from policies.budgets import Budget as PolicyBudget
 from policies.budgets import purse_of
 from policies.pacing import Pace, Target, begin, step
 from policies.profile import EVEN, Profile
+from policies.spending import Batch, Memory, Spending
 from policies.types import Purse
 from router.store import Budget, Standing
 
 # Requests between two stored steps reckon from the same state, so this is the longest that an error can last.
 STORE_EVERY_S = 1.0
+
+
+Take = Callable[[tuple[str, ...]], Mapping[str, Batch]]
+
+
+def _nothing(_budgets: tuple[str, ...]) -> Mapping[str, Batch]:
+    return {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,27 +38,35 @@ class Paced:
 
     Attributes:
         purse: for the decision. fresh: the state to store now, or None where the stored one is young enough.
+        budgets: the names of those that are paced. counted: the requests that `fresh` counts in.
     """
 
     purse: Purse
     fresh: bytes | None
+    budgets: tuple[str, ...] = ()
+    counted: Mapping[str, Batch] = field(default_factory=dict[str, Batch])
 
 
-def paced(standing: Standing, stored: bytes, profile: Profile = EVEN) -> Paced:
+def paced(standing: Standing, stored: bytes, profile: Profile = EVEN, take: Take = _nothing) -> Paced:
     """The tenant's purse now.
 
     Args:
         standing: the budgets as they stand, with the store's clock.
         stored: the state as it was last written, or b"".
         profile: how the tenant's money is meant to be spread over the hours of the week.
+        take: hands over the requests of some budgets that were not counted in yet; asked when a step is due.
     """
     if not standing.budgets:
         return Paced(purse=Purse(), fresh=None)
     before = _load(stored)
-    moved = {b.name: _moved(b, before.get(b.name), profile, standing.now) for b in standing.budgets if _is_paced(b)}
+    budgets = [b for b in standing.budgets if _is_paced(b)]
+    due = any(b.name not in before or standing.now - before[b.name].at_s >= STORE_EVERY_S for b in budgets)
+    names = tuple(b.name for b in budgets)
+    counted = take(names) if due else {}
+    moved = {b.name: _moved(b, before.get(b.name), profile, standing.now, counted.get(b.name)) for b in budgets}
     purse = purse_of(_policy_budget(b, moved.get(b.name, Pace()), profile) for b in standing.budgets)
-    due = any(name not in before or pace.at_s - before[name].at_s >= STORE_EVERY_S for name, pace in moved.items())
-    return Paced(purse=purse, fresh=_dump({**before, **moved}) if due else None)
+    fresh = _dump({**before, **moved}) if due else None
+    return Paced(purse=purse, fresh=fresh, budgets=names, counted=counted)
 
 
 def _is_paced(budget: Budget) -> bool:
@@ -60,13 +79,20 @@ def _target(budget: Budget, profile: Profile) -> Target:
     return Target(limit_nano=budget.limit_nano, start_s=budget.starts_at, end_s=ends_at, profile=profile)
 
 
-def _moved(budget: Budget, before: Pace | None, profile: Profile, now_s: float) -> Pace:
+def _moved(budget: Budget, before: Pace | None, profile: Profile, now_s: float, batch: Batch | None) -> Pace:
     target = _target(budget, profile)
     if before is None:
         # A budget that is set in the middle of its window is paced from here on, whatever was spent before it.
-        return Pace(spent_nano=budget.spent_nano, at_s=now_s)
+        return Pace(spent_nano=budget.spent_nano, at_s=now_s, settled_nano=budget.spent_nano)
     pace = before if before.at_s >= target.start_s else begin(target, before)
-    return step(pace, spent_nano=budget.spent_nano + budget.held_nano, target=target, now_s=now_s)
+    return step(
+        pace,
+        spent_nano=budget.spent_nano + budget.held_nano,
+        target=target,
+        now_s=now_s,
+        settled_nano=budget.spent_nano,
+        batch=batch,
+    )
 
 
 def _policy_budget(budget: Budget, pace: Pace, profile: Profile) -> PolicyBudget:
@@ -79,12 +105,36 @@ def _policy_budget(budget: Budget, pace: Pace, profile: Profile) -> PolicyBudget
     )
 
 
+@functools.lru_cache(maxsize=4096)  # between two stored steps every request reads the same bytes
 def _load(stored: bytes) -> dict[str, Pace]:
     if not stored:
         return {}
-    rows: dict[str, tuple[float, int, float]] = orjson.loads(stored)
-    return {name: Pace(log_weight=weight, spent_nano=spent, at_s=at) for name, (weight, spent, at) in rows.items()}
+    rows: dict[str, Any] = orjson.loads(stored)
+    return {name: _pace(*row) for name, row in rows.items()}
+
+
+def _pace(weight: float, spent: int, at: float, settled: int | None = None, known: Any = None) -> Pace:  # noqa: ANN401 - parsed
+    """A stored step; before there was `policies.spending`, it ended with its time."""
+    spending = None
+    if known is not None:
+        arrived, before, skipped, *memories = known
+        long, short = (
+            Memory(count=count, expected=expected, spent=paid, costs=tuple(costs))
+            for count, expected, paid, *costs in memories
+        )
+        spending = Spending(arrived=arrived, before=before, skipped=skipped, long=long, short=short)
+    settled_nano = spent if settled is None else settled
+    return Pace(log_weight=weight, spent_nano=spent, at_s=at, settled_nano=settled_nano, spending=spending)
 
 
 def _dump(paces: dict[str, Pace]) -> bytes:
-    return orjson.dumps({name: (pace.log_weight, pace.spent_nano, pace.at_s) for name, pace in paces.items()})
+    return orjson.dumps({name: _row(pace) for name, pace in paces.items()})
+
+
+def _row(pace: Pace) -> tuple[object, ...]:
+    known = pace.spending
+    row = (pace.log_weight, pace.spent_nano, pace.at_s, pace.settled_nano)
+    if known is None:
+        return (*row, None)
+    memories = [(m.count, m.expected, m.spent, *map(round, m.costs)) for m in (known.long, known.short)]
+    return (*row, (known.arrived, known.before, known.skipped, *memories))

@@ -11,6 +11,7 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from policies import errors as refusals
@@ -19,6 +20,7 @@ from policies.receipt import menu
 from policies.types import Decision, Purse
 from router import errors
 from router.answering import Answering, Reply
+from router.arrivals import Arrivals
 from router.auth import allowed_models, require_model
 from router.decision_log.entry import Logging
 from router.estimation import Estimator, forecast_of
@@ -75,6 +77,7 @@ class Service:
     ) -> None:
         self._live = live
         self._shares = StrongShares()
+        self._arrivals = Arrivals()
         self._store = store
         self._health = health
         self._pepper = pepper
@@ -107,6 +110,7 @@ class Service:
             sit_down(turn, opening.session)
             decision = await self._decide(turn, self._purse(turn, opening))
             self._count_strong(turn, decision)
+            self._arrivals.add(turn.principal.tenant.id, turn.paced, decision)
             hold = await self._reserve(turn, decision)
         except BaseException:
             self._answering.give_back(turn)
@@ -161,9 +165,12 @@ class Service:
 
     def _purse(self, turn: Turn, opening: Opening) -> Purse:
         """The tenant's money with its pacing price; a step of the pacing that is due is stored on the way."""
-        now = paced(opening.standing, opening.pace, rules_of(turn.principal.tenant).profile)
+        take = partial(self._arrivals.take, turn.principal.tenant.id)
+        now = paced(opening.standing, opening.pace, rules_of(turn.principal.tenant).profile, take)
+        turn.paced = now.budgets
         if now.fresh is not None:
-            self._answering.keep_pace(turn, before=opening.pace, after=now.fresh)
+            lost = partial(self._arrivals.put_back, turn.principal.tenant.id, now.counted)
+            self._answering.keep_pace(turn, before=opening.pace, after=now.fresh, lost=lost)
         return now.purse
 
     def _read(self, principal: Principal, body: dict[str, Any], headers: Headers, request_id: str) -> Turn:

@@ -98,13 +98,16 @@ class Settler:
         """Release a hold that is still being made, in a task of its own: nothing will be bought with it."""
         self._spawn(self._release(reserving))
 
-    def keep_pace(self, tenant: str, *, before: bytes, after: bytes) -> None:
-        """Store a step of a tenant's pacing, in a task of its own."""
-        self._spawn(self._keep_pace(tenant, before, after))
+    def keep_pace(self, tenant: str, *, before: bytes, after: bytes, lost: Callable[[], None]) -> None:
+        """Store a step of a tenant's pacing, in a task of its own; `lost` is told where it was not stored."""
+        self._spawn(self._keep_pace(tenant, before, after, lost))
 
-    async def _keep_pace(self, tenant: str, before: bytes, after: bytes) -> None:
+    async def _keep_pace(self, tenant: str, before: bytes, after: bytes, lost: Callable[[], None]) -> None:
+        stored = False
         with contextlib.suppress(StoreUnavailable):  # the next request takes the step again
-            await self._store.pace.put(tenant, before=before, after=after)
+            stored = await self._store.pace.put(tenant, before=before, after=after)
+        if not stored:
+            lost()
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from policies.spending import GRID, Batch
 from router.pacing import paced
 from router.store import Budget, Meter, Standing, Window
 
@@ -60,6 +64,29 @@ def test_what_is_held_counts_as_spent() -> None:
     held = paced(standing(600.0, 0, LIMIT_NANO // 4), state)
     assert held.purse.pacing_price == paced(standing(600.0, LIMIT_NANO // 4), state).purse.pacing_price
     assert held.purse.remaining_nano == LIMIT_NANO - LIMIT_NANO // 4
+
+
+def test_requests_are_counted_in_with_a_step_and_come_back_from_the_store() -> None:
+    state, asked = paced(standing(0.0, 0), b"").fresh or b"", list[tuple[str, ...]]()
+    costs = tuple(float(10**9 - 40_000_000 * k) for k in range(len(GRID)))
+
+    def take(budgets: tuple[str, ...]) -> dict[str, Batch]:
+        asked.append(budgets)
+        return {"day": Batch(count=100, costs=tuple(100 * cost for cost in costs), expected=50e9)}
+
+    first = paced(standing(DAY_S / 2, LIMIT_NANO // 2), state, take=take)
+    assert (asked, first.budgets, set(first.counted)) == ([("day",)], ("day",), {"day"})
+    assert first.fresh is not None
+    # A hundred more are to come, and have half a dollar each.
+    again = paced(standing(DAY_S / 2 + 0.5, LIMIT_NANO // 2), first.fresh, take=take)
+    assert len(asked) == 1
+    assert again.purse.pacing_price == pytest.approx(first.purse.pacing_price, rel=1e-3)
+    assert math.log1p(again.purse.pacing_price) == pytest.approx(6.25, abs=0.01)
+
+
+def test_a_step_that_was_stored_before_requests_were_counted_is_read() -> None:
+    old = b'{"day":[1.5,1000,600.0]}'
+    assert paced(standing(600.0, 1000), old).purse.pacing_price == pytest.approx(math.expm1(1.5), rel=0.1)
 
 
 @given(st.lists(st.tuples(st.floats(0, DAY_S), st.integers(0, 2 * LIMIT_NANO)), max_size=20))
