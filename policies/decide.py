@@ -145,7 +145,8 @@ def _decision(board: Board, rungs: list[Rung], ceiling: float, draw: float | Non
         plan=plan,
         candidates=Ladder(board),
         hold_nano=max([call.worst_cost_nano for call in plan]),
-        words=Sentences(board, taken),
+        # What is explored was not chosen for its merits: it is explained by itself.
+        words=Sentences(board, preferred if taken is chosen else taken, taken),
         propensity=propensity,
         policy_version=board.policy.version,
         catalog_version=board.catalog.version,

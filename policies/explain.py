@@ -94,13 +94,17 @@ def thinking_words(allowance: int) -> str:
 
 
 class Sentences:
-    """One sentence each for why, why not cheaper and why not better; written when they are read."""
+    """One sentence each for why, why not cheaper and why not better; written when they are read.
 
-    __slots__ = ("_board", "_chosen")
+    They are about the rung that is preferred; where that cannot be called, a further sentence says why another serves.
+    """
 
-    def __init__(self, board: Board, chosen: Rung) -> None:
+    __slots__ = ("_board", "_chosen", "_served")
+
+    def __init__(self, board: Board, chosen: Rung, served: Rung) -> None:
         self._board = board
         self._chosen = chosen
+        self._served = served
 
     def curve(self) -> Curve:
         """What the request would have cost at other prices of money, over the rungs that could have been chosen."""
@@ -118,7 +122,18 @@ class Sentences:
         return (
             f"{name_of(chosen)}: expected to be right {chosen.quality:.0%} of the time for "
             f"${usd(chosen.cost)}, at a difficulty of {board.forecast.difficulty:.2f} and "
-            f"${board.taste.value / 1e9:.4f} for a right answer."
+            f"${board.taste.value / 1e9:.4f} for a right answer.{self._instead()}"
+        )
+
+    def _instead(self) -> str:
+        """Why another rung serves, or "" where the preferred one does."""
+        served = self._served
+        if served is self._chosen:
+            return ""
+        why = self._board.why_down(self._chosen)
+        return (
+            f" It cannot be called now ({why}), so {name_of(served)} serves: expected to be right {served.quality:.0%} "
+            f"of the time for ${usd(served.cost)}."
         )
 
     def why_not_cheaper(self) -> str:

@@ -64,8 +64,18 @@ def test_why_not_cheaper_names_the_loss_and_why_not_better_the_price():
     assert "at quality 0.5 and pacing price 0" in decision.why_not_better
 
 
+def test_the_preferred_rung_is_explained_and_then_why_another_serves():
+    waiting, ready = decide(**ask(catalog=WAITING)), decide(**ask())
+    assert waiting.preferred.model == ready.chosen.model
+    assert waiting.why.startswith(ready.why)
+    said = waiting.why.removeprefix(ready.why)
+    assert said.startswith(" It cannot be called now (no key for it (set OPENAI_API_KEY)), so smollm2-135m without")
+    assert said.count(". ") == 0
+    assert ready.why_not_cheaper.split(" would ")[1][:4] == "save"
+
+
 def test_why_not_better_names_the_missing_key_or_the_ceiling():
-    assert "no key for it (set OPENAI_API_KEY)" in decide(**ask(catalog=WAITING)).why_not_better
+    assert "but no key for it (set ANTHROPIC_API_KEY)" in decide(**ask(catalog=WAITING)).why_not_better
     capped = decide(**ask(wishes=Wishes(max_reasoning_tokens=0, quality=1.0)))
     assert "above the ceiling of 0" in capped.why_not_better
     poor = decide(**ask(purse=Purse(remaining_nano=USD // 100), wishes=Wishes(quality=1.0)))
