@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import OrderedDict
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from classifier.types import Classifier, Estimate, Query
 from policies.types import Forecast, Model
 from router.classifiers import Arrangement, Lane
+from router.recent import Recent
 
 log = logging.getLogger("rung.estimation")
 
@@ -38,8 +38,7 @@ class Estimator:
     def __init__(self, classifier: Classifier | None, *, timeout_s: float, recent: int) -> None:
         self.arrangement = Arrangement(everyone=Lane(active=classifier))
         self._timeout_s = timeout_s
-        self._recent: OrderedDict[tuple[Classifier, Query], Estimate] = OrderedDict()
-        self._capacity = recent
+        self._recent: Recent[tuple[Classifier, Query], Estimate] = Recent(recent)
         # One thread: the classifier is pure CPU, and a second one would only fight over the interpreter's lock.
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="rung-classifier")
         self._warned_at = float("-inf")
@@ -78,7 +77,6 @@ class Estimator:
         place = (classifier, query)
         known = self._recent.get(place)
         if known is not None:
-            self._recent.move_to_end(place)
             return known
         loop = asyncio.get_running_loop()
         try:
@@ -88,15 +86,8 @@ class Estimator:
             self._note_failure(error, loop.time())
             return None
         if arrangement is self.arrangement:
-            self._remember(place, estimate)
+            self._recent.put(place, estimate)
         return estimate
-
-    def _remember(self, place: tuple[Classifier, Query], estimate: Estimate) -> None:
-        if self._capacity == 0:
-            return
-        self._recent[place] = estimate
-        if len(self._recent) > self._capacity:
-            self._recent.popitem(last=False)
 
     def _note_failure(self, error: Exception, now: float) -> None:
         self.failures += 1

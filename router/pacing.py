@@ -19,7 +19,7 @@ from policies.pacing import Pace, Target, begin, step
 from policies.profile import EVEN, Profile
 from policies.spending import Batch, Memory, Spending
 from policies.types import Purse
-from router.store import Budget, Standing
+from router.store import Budget, Funds
 
 # Requests between two stored steps reckon from the same state, so this is the longest that an error can last.
 STORE_EVERY_S = 1.0
@@ -47,24 +47,24 @@ class Paced:
     counted: Mapping[str, Batch] = field(default_factory=dict[str, Batch])
 
 
-def paced(standing: Standing, stored: bytes, profile: Profile = EVEN, take: Take = _nothing) -> Paced:
+def paced(funds: Funds, stored: bytes, profile: Profile = EVEN, take: Take = _nothing) -> Paced:
     """The tenant's purse now.
 
     Args:
-        standing: the budgets as they stand, with the store's clock.
+        funds: the budgets as they stand, with the store's clock.
         stored: the state as it was last written, or b"".
         profile: how the tenant's money is meant to be spread over the hours of the week.
         take: hands over the requests of some budgets that were not counted in yet; asked when a step is due.
     """
-    if not standing.budgets:
+    if not funds.budgets:
         return Paced(purse=Purse(), fresh=None)
     before = _load(stored)
-    budgets = [b for b in standing.budgets if _is_paced(b)]
-    due = any(b.name not in before or standing.now - before[b.name].at_s >= STORE_EVERY_S for b in budgets)
+    budgets = [b for b in funds.budgets if _is_paced(b)]
+    due = any(b.name not in before or funds.now - before[b.name].at_s >= STORE_EVERY_S for b in budgets)
     names = tuple(b.name for b in budgets)
     counted = take(names) if due else {}
-    moved = {b.name: _moved(b, before.get(b.name), profile, standing.now, counted.get(b.name)) for b in budgets}
-    purse = purse_of(_policy_budget(b, moved.get(b.name, Pace()), profile) for b in standing.budgets)
+    moved = {b.name: _moved(b, before.get(b.name), profile, funds.now, counted.get(b.name)) for b in budgets}
+    purse = purse_of(_policy_budget(b, moved.get(b.name, Pace()), profile) for b in funds.budgets)
     fresh = _dump({**before, **moved}) if due else None
     return Paced(purse=purse, fresh=fresh, budgets=names, counted=counted)
 

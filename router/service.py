@@ -1,7 +1,10 @@
 """The one path of a request.
 
-limits, purse and cache look-up (one trip to the store) -> estimate -> decide -> reserve (one trip)
+estimate -> decide -> limits, cache look-up and reserve (one trip to the store)
 -> dispatch -> settle, cache and record (one trip, which no cancellation interrupts)
+
+A tenant whose money was not seen a moment ago is looked at first, and its request takes two trips: limits, money and
+cache look-up -> estimate -> decide -> reserve.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ from router.arrivals import Arrivals
 from router.auth import allowed_models, require_model
 from router.decision_log.entry import Logging
 from router.estimation import Estimator, forecast_of
+from router.foresight import Foresight
 from router.health import Health
 from router.inputs import Inputs, decided
 from router.ladder import Ladder
@@ -31,7 +35,7 @@ from router.live import Live
 from router.pacing import paced
 from router.shadowing import Shadowing
 from router.sitting import hold_of_session, session_of, session_refuses, sit_down
-from router.store import Hold, Opening, Principal, State, Store, answer_key, rules
+from router.store import Funds, Hold, Opening, Principal, State, Store, Wanted, answer_key, rules
 from router.store.flights import Role
 from router.streaming import EventStream
 from router.telemetry import Metrics
@@ -78,6 +82,7 @@ class Service:
         self._live = live
         self._shares = StrongShares()
         self._arrivals = Arrivals()
+        self._foresight = Foresight()
         self._store = store
         self._health = health
         self._pepper = pepper
@@ -96,28 +101,44 @@ class Service:
             RungError: anything that keeps it from being answered.
         """
         turn = self._read(principal, body, headers, request_id)
-        opening = await self._open(turn)
+        await self._deny_the_unable(turn)
+        decision = await self._foresee(turn)
+        opening = await self._open(turn, decision)
         turn.leads = opening.role is Role.LEAD
         if opening.verdict.refused is not None:
-            self._answering.land(turn)
-        opening.verdict.require()
+            opening.verdict.require()
         turn.limits = opening.verdict.headers()
         try:
             answer = opening.answer if opening.role is not Role.FOLLOW else await self._follow(turn)
             if answer is not None:
+                turn.forget()
                 return self._answering.from_cache(turn, answer)
-            await self._deny_the_unable(turn)
-            sit_down(turn, opening.session)
-            decision = await self._decide(turn, self._purse(turn, opening))
-            self._count_strong(turn, decision)
-            self._arrivals.add(turn.principal.tenant.id, turn.paced, decision)
-            hold = await self._reserve(turn, decision)
+            hold = opening.hold
+            if decision is None or hold is None:
+                sit_down(turn, opening.session)
+                decision = await self._decide(turn, self._purse(turn, opening.funds, opening.pace))
+                hold = await self._reserve(turn, decision)
         except BaseException:
             self._answering.give_back(turn)
             raise
+        self._shares.count(principal.tenant.id, strong=_is_strong(turn, decision))
+        self._arrivals.add(principal.tenant.id, turn.paced, decision)
+        turn.overhead_s = turn.elapsed_s()
+        self._metrics.overhead.observe(turn.overhead_s)
         if turn.wants_stream:
             return await self._answering.stream(turn, decision, hold)
         return await self._answering.complete(turn, decision, hold)
+
+    async def _foresee(self, turn: Turn) -> Decision | None:
+        """The decision by what was just seen of the tenant's money; None where that has to be looked at first."""
+        seen = self._foresight.money_of(turn.principal, time.monotonic())
+        if not self._foresight.is_new(turn.answer_key) or seen is None or turn.session:
+            return None
+        try:
+            return await self._decide(turn, self._purse(turn, seen.funds, seen.pace))
+        except errors.RungError:  # the store may say otherwise by now, or have an answer that costs nothing
+            turn.forget()
+            return None
 
     async def _follow(self, turn: Turn) -> bytes | None:
         """The answer of an identical request that is under way, or None where this one has to call after all."""
@@ -134,10 +155,11 @@ class Service:
             if unable and not unable >= turn.config.ladder.targets.keys() - turn.wishes.deny:
                 turn.wishes = replace(turn.wishes, deny=turn.wishes.deny | unable)
 
-    async def _open(self, turn: Turn) -> Opening:
+    async def _open(self, turn: Turn, decision: Decision | None) -> Opening:
         principal = turn.principal
+        wanted = None if decision is None else Wanted(amount_nano=decision.hold_nano, state=_state(turn))
         try:
-            return await self._store.opening(
+            opening = await self._store.opening(
                 principal.tenant.id,
                 request_id=turn.id,
                 rules=turn.rules,
@@ -147,10 +169,13 @@ class Service:
                 lease_s=turn.config.settings.server.request_timeout_s,
                 single_flight=turn.config.settings.cache.single_flight,
                 session=turn.session,
+                wanted=wanted,
             )
         except asyncio.CancelledError:  # the store takes the places all the same, and answers nobody
             self._answering.give_back(turn)
             raise
+        self._foresight.note(principal, opening, time.monotonic())
+        return opening
 
     async def quote(
         self, principal: Principal, body: dict[str, Any], headers: Headers, request_id: str
@@ -161,16 +186,17 @@ class Service:
             principal.tenant.id, request_id=turn.id, scopes=(principal.scope,), session=turn.session
         )
         sit_down(turn, opening.session)
-        return {"object": "rung.route", **menu(await self._decide(turn, self._purse(turn, opening)))}
+        purse = self._purse(turn, opening.funds, opening.pace)
+        return {"object": "rung.route", **menu(await self._decide(turn, purse))}
 
-    def _purse(self, turn: Turn, opening: Opening) -> Purse:
+    def _purse(self, turn: Turn, funds: Funds, pace: bytes) -> Purse:
         """The tenant's money with its pacing price; a step of the pacing that is due is stored on the way."""
         take = partial(self._arrivals.take, turn.principal.tenant.id)
-        now = paced(opening.standing, opening.pace, rules_of(turn.principal.tenant).profile, take)
+        now = paced(funds, pace, rules_of(turn.principal.tenant).profile, take)
         turn.paced = now.budgets
         if now.fresh is not None:
             lost = partial(self._arrivals.put_back, turn.principal.tenant.id, now.counted)
-            self._answering.keep_pace(turn, before=opening.pace, after=now.fresh, lost=lost)
+            self._answering.keep_pace(turn, before=pace, after=now.fresh, lost=lost)
         return now.purse
 
     def _read(self, principal: Principal, body: dict[str, Any], headers: Headers, request_id: str) -> Turn:
@@ -244,31 +270,33 @@ class Service:
             self._shadowing.consider(turn)
         return turn.decision
 
-    def _count_strong(self, turn: Turn, decision: Decision) -> None:
-        tiers = turn.config.ladder.catalog.tiers
-        self._shares.count(turn.principal.tenant.id, strong=decision.chosen.tier == tiers[-1])
-
     async def _reserve(self, turn: Turn, decision: Decision) -> Hold:
-        reserving = asyncio.ensure_future(
-            self._store.ledger.reserve(
-                turn.principal.tenant.id,
-                turn.id,
-                decision.hold_nano,
-                scopes=(turn.principal.scope,),
-                state=State.STREAM if turn.wants_stream else State.CALL,
-            )
+        reserving = self._store.ledger.reserve(
+            turn.principal.tenant.id,
+            turn.id,
+            decision.hold_nano,
+            scopes=(turn.principal.scope,),
+            state=_state(turn),
         )
-        if turn.has_own_money:
-            reserving = asyncio.ensure_future(hold_of_session(self._store, self._answering, turn, reserving))
+        if not turn.has_own_money:
+            return await reserving
+        both = asyncio.ensure_future(
+            hold_of_session(self._store, self._answering, turn, asyncio.ensure_future(reserving))
+        )
         try:
-            hold = await asyncio.shield(reserving)
+            return await asyncio.shield(both)
         except asyncio.CancelledError:  # the money is set aside all the same: nothing was bought with it
-            reserving.add_done_callback(lambda _: self._answering.release_session(turn))
-            self._answering.release(reserving)
+            both.add_done_callback(lambda _: self._answering.release_session(turn))
+            self._answering.release(both)
             raise
-        turn.overhead_s = turn.elapsed_s()
-        self._metrics.overhead.observe(turn.overhead_s)
-        return hold
+
+
+def _state(turn: Turn) -> State:
+    return State.STREAM if turn.wants_stream else State.CALL
+
+
+def _is_strong(turn: Turn, decision: Decision) -> bool:
+    return decision.chosen.tier == turn.config.ladder.catalog.tiers[-1]
 
 
 def _require_known(model: str, ladder: Ladder) -> None:

@@ -21,8 +21,6 @@ log = logging.getLogger("rung.settlement")
 
 RENEW_EVERY_S = LEASE_S / 3  # two renewals may fail before a lease runs out
 DRAIN_POLL_S = 0.02  # settlements take milliseconds; the process ends as soon as the last one is booked
-# A reply waits so long for its own settlement: long enough for any healthy store, short enough to go unnoticed.
-PATIENCE_S = 0.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,9 +65,13 @@ class Settler:
         self._open[hold.id] = (hold, cost_so_far)
 
     async def end(self, hold: Hold, ending: Ending) -> None:
-        """Settle, and wait for it a little; it goes on by itself where that is not enough."""
-        task = self.end_soon(hold, ending)
-        await asyncio.wait({task}, timeout=PATIENCE_S)
+        """Settle. Returns when the settlement is on its way, which is before any reply: who asks next finds it booked.
+
+        A client need not wait for the store's word, because whatever that is, the settlement goes on by itself.
+        """
+        self.end_soon(hold, ending)
+        await asyncio.sleep(0)  # the task queues its commands,
+        await asyncio.sleep(0)  # and the link writes them
 
     def end_soon(self, hold: Hold, ending: Ending) -> asyncio.Task[None]:
         """Settle in a task of its own, which cancelling the caller does not reach."""

@@ -66,6 +66,11 @@ class Turn:
     overhead_s: float = 0.0
     limits: Mapping[str, str] = field(default_factory=dict)
 
+    def forget(self) -> None:
+        """Unmake the decision: the answer is there already, or it has to be made again."""
+        self.forecast = self.inputs = self.decision = None
+        self.reading = b""
+
     @property
     def wants_stream(self) -> bool:
         """Whether the client asked for server-sent events."""

@@ -12,12 +12,13 @@ from router.store.directory import Directory
 from router.store.directory_types import ADMIN, INFERENCE, Key, Principal, Tenant
 from router.store.flights import Flights, Look, Role
 from router.store.ledger import Ledger
-from router.store.ledger_types import Budget, Ending, Hold, Meter, Standing, State, Window
+from router.store.ledger_types import Budget, Ending, Funds, Hold, Meter, Standing, State, Window
 from router.store.limits import Limiter, Limits, Rule, Verdict, rules
 from router.store.log_book import LogBook, Progress
 from router.store.outcomes import OutcomeStream, Taken, Told
 from router.store.sessions import SessionNote, StoredSession
-from router.store.store import Answer, Opening, Places, Receipt, Settlement, Store
+from router.store.store import Settlement, Store
+from router.store.trips import Answer, Opening, Places, Receipt, Wanted
 
 __all__ = [
     "ADMIN",
@@ -32,6 +33,7 @@ __all__ = [
     "Directory",
     "Ending",
     "Flights",
+    "Funds",
     "Hold",
     "Key",
     "Ledger",
@@ -59,6 +61,7 @@ __all__ = [
     "Token",
     "Told",
     "Verdict",
+    "Wanted",
     "Window",
     "answer_key",
     "rules",

@@ -22,7 +22,7 @@ COMPRESS_ABOVE = 1024  # below it zlib saves less than its 20 us are worth
 _PURGE_AT_ONCE = 1000  # keeps one script under a millisecond or so
 
 _RAW, _ZLIB = b"r", b"z"
-_PUT = Script("cache_put.lua")
+_PUT = Script("core.lua", "flights.lua", "cache_put.lua")
 _PURGE = Script("cache_purge.lua")
 
 
@@ -59,11 +59,17 @@ class AnswerCache:
 
     def put_ask(self, tenant: str, key: str, answer: bytes, ttl_s: float = DEFAULT_TTL_S) -> Ask[int] | None:
         """Store an answer, for a pipeline; None where it is too large to be stored."""
+        packed = self.pack(answer)
+        return None if packed is None else _PUT.ask([names.of(tenant, "acct")], [key, packed, *self.bounds(ttl_s)], int)
+
+    def pack(self, answer: bytes) -> bytes | None:
+        """An answer as the store keeps it; None where it is too large to be stored."""
         packed = _ZLIB + zlib.compress(answer, 1) if len(answer) > COMPRESS_ABOVE else _RAW + answer
-        if len(packed) > MAX_ANSWER_BYTES:
-            return None
-        arguments = [key, packed, max(1, round(ttl_s * 1000)), self._max_answers]
-        return _PUT.ask([names.of(tenant, "ci")], arguments, int)
+        return packed if len(packed) <= MAX_ANSWER_BYTES else None
+
+    def bounds(self, ttl_s: float) -> tuple[int, int]:
+        """A script's words for how long an answer is kept (ms), and how many of a tenant's at most."""
+        return max(1, round(ttl_s * 1000)), self._max_answers
 
     async def put(self, tenant: str, key: str, answer: bytes, ttl_s: float = DEFAULT_TTL_S) -> bool:
         """Store an answer; False where it is too large or the store is away."""

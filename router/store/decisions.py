@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from router.errors import NotFound
 from router.store import names
 from router.store.connection import Executor
-from router.store.scripts import Ask, Reply, Script, text
+from router.store.scripts import Argument, Ask, Reply, Script, text
 
 KEEP_S = 7 * 86_400  # a question about a bill comes within a week; the decision log keeps them for good
 LISTED = 10_000  # receipts a tenant can list at once; the decision log reads faster than that
 KEEP_RULES_S = 400 * 86_400  # a few KB a change; a gateway that runs for a year still has its receipts read
 _DECISION_ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 
-_APPEND = Script("decision_append.lua")
+_APPEND = Script("core.lua", "receipts.lua", "decision_append.lua")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,10 +49,12 @@ class DecisionStream:
 
     def append_ask(self, tenant: str, decision_id: str, receipt: bytes, attachment: bytes = b"") -> Ask[int]:
         """Keep a receipt, for a pipeline; with an attachment, which only the log's writer reads."""
+        return _APPEND.ask([names.of(tenant, "acct")], self.words(decision_id, receipt, attachment), int)
+
+    def words(self, decision_id: str, receipt: bytes, attachment: bytes = b"") -> tuple[Argument, ...]:
+        """A script's words for keeping a receipt."""
         # What follows a compressed record is no part of it: numbers that do not shrink cost no time to compress.
-        packed = zlib.compress(receipt, 1) + attachment
-        arguments = [decision_id, packed, self._keep_s, self.listed]
-        return _APPEND.ask([names.of(tenant, "ds")], arguments, int)
+        return decision_id, zlib.compress(receipt, 1) + attachment, self._keep_s, self.listed
 
     async def append(self, tenant: str, decision_id: str, receipt: bytes, attachment: bytes = b"") -> None:
         """Keep a receipt. Raises StoreUnavailable."""

@@ -24,8 +24,8 @@ WAIT_S = 30.0  # a follower that has waited so long calls for itself
 APART_MS = 1000  # long enough for every follower to look once
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.02, 0.2  # an answer takes a second or more: a tenth of it is soon enough
 
-_LOOK = Script("flight_look.lua")
-_LAND = Script("flight_land.lua")
+_LOOK = Script("core.lua", "flights.lua", "flight_look.lua")
+_LAND = Script("core.lua", "flights.lua", "flight_land.lua")
 
 
 class Role(StrEnum):
@@ -53,7 +53,7 @@ class Flights:
 
     def look_ask(self, tenant: str, key: str, request_id: str, lease_s: float = LEASE_S) -> Ask[Look]:
         """Look for an answer and take the lead where nobody has it, for a pipeline."""
-        return _LOOK.ask([names.of(tenant, "f", key)], [request_id, round(lease_s * 1000)], _look)
+        return _LOOK.ask([names.of(tenant, "acct")], [key, request_id, round(lease_s * 1000)], read_look)
 
     async def look(self, tenant: str, key: str, request_id: str) -> Look:
         """Look once; a store that is away leaves everybody alone."""
@@ -76,7 +76,7 @@ class Flights:
 
     def land_ask(self, tenant: str, key: str, request_id: str, *, stored: bool) -> Ask[bool]:
         """End a leader's flight, for a pipeline; after the answer was put into the cache, or without one."""
-        return _LAND.ask([names.of(tenant, "f", key)], [request_id, int(stored), APART_MS], bool)
+        return _LAND.ask([names.of(tenant, "acct")], [key, request_id, int(stored), APART_MS], bool)
 
     async def land(self, tenant: str, key: str, request_id: str, *, stored: bool) -> bool:
         """End a leader's flight; False where it was not the leader's any more, or the store is away."""
@@ -86,7 +86,8 @@ class Flights:
             return False
 
 
-def _look(reply: Reply) -> Look:
+def read_look(reply: Reply) -> Look:
+    """What a script says of an answer."""
     role = Role(text(reply[0]))
     if role is not Role.HIT:
         return Look(role=role)

@@ -10,6 +10,7 @@ idempotent, and must be shielded from the cancellation of the request that they 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
@@ -29,7 +30,7 @@ from router.store.ledger_types import (
     Window,
     read_budgets,
 )
-from router.store.scripts import Ask, Reply, Script, text
+from router.store.scripts import Argument, Ask, Reply, Script, text
 
 LEASE_S = 60.0  # a dead holder's money is back within a minute; holders renew three times in it
 SEPARATOR = "\x1f"  # between scopes; no scope may contain it
@@ -37,7 +38,7 @@ SEPARATOR = "\x1f"  # between scopes; no scope may contain it
 _PURSE = Script("core.lua", "holds.lua", "windows.lua", "purse.lua")
 _RESERVE = Script("core.lua", "holds.lua", "windows.lua", "reserve.lua")
 _RENEW = Script("core.lua", "holds.lua", "renew.lua")
-_SETTLE = Script("core.lua", "holds.lua", "settle.lua")
+_SETTLE = Script("core.lua", "holds.lua", "settling.lua", "settle.lua")
 _REAP = Script("core.lua", "holds.lua", "reap.lua")
 _ACCOUNT = Script("core.lua", "account.lua")
 
@@ -50,7 +51,7 @@ class Ledger:
         frozen_ms: a test's clock in milliseconds since 1970; None for the store's.
 
     Attributes:
-        on_doubt: called with the hold of a reservation that was sent and not answered: it may exist, and nobody will
+        on_doubt: called with the hold of a reservation whose answer nobody has read: it may exist, and nobody will
             use it. `Store` has it voided; without that its lease would charge for a call that never was.
     """
 
@@ -87,7 +88,7 @@ class Ledger:
 
     def standing_ask(self, tenant: str, scopes: Sequence[str] = ()) -> Ask[Standing]:
         """The tenant's money now, for a pipeline; `scopes` beside the tenant itself."""
-        return _PURSE.ask([names.of(tenant, "acct")], [self._clock(), _join(scopes)], _standing)
+        return _PURSE.ask([names.of(tenant, "acct")], [self.clock(), scopes_word(scopes)], _standing)
 
     async def standing(self, tenant: str, scopes: Sequence[str] = ()) -> Standing:
         """The tenant's money now. Raises StoreUnavailable."""
@@ -120,16 +121,29 @@ class Ledger:
         """
         ask = _RESERVE.ask(
             [names.of(tenant, "acct")],
-            [self._clock(), hold_id, _exact(amount_nano), _ms(lease_s), state.value, _join(scopes)],
+            [self.clock(), hold_id, *reservation_words(amount_nano, state, lease_s), scopes_word(scopes)],
             lambda reply: _held(reply, tenant, hold_id, amount_nano, scopes),
         )
         try:
             (reply,) = await self._executor.run(ask)
-        except Unanswered:
-            if self.on_doubt is not None:
-                self.on_doubt(_doubtful(tenant, hold_id, amount_nano, scopes))
+        except (Unanswered, asyncio.CancelledError):
+            self.doubt(tenant, hold_id, amount_nano, scopes)
             raise
         return ask.read(reply)
+
+    def doubt(self, tenant: str, hold_id: str, amount_nano: int, scopes: Sequence[str]) -> None:
+        """Tell `on_doubt` of a hold that may exist: enough of it to be voided, and nothing to charge it by."""
+        if self.on_doubt is not None:
+            self.on_doubt(
+                Hold(
+                    tenant=tenant,
+                    id=hold_id,
+                    amount_nano=amount_nano,
+                    windows="",
+                    scopes=tuple(scopes),
+                    reserved_at_ms=0,
+                )
+            )
 
     async def dispatched(self, hold: Hold, state: State, *, lease_s: float = LEASE_S) -> bool:
         """Note that the upstream call leaves now; False where the hold has ended meanwhile."""
@@ -170,21 +184,21 @@ class Ledger:
 
     async def reap(self, tenant: str, limit: int = 100) -> int:
         """End up to `limit` holds of a tenant whose lease has run out; returns how many."""
-        return await self._executor.ask(_REAP.ask([names.of(tenant, "acct")], [self._clock(), limit], int))
+        return await self._executor.ask(_REAP.ask([names.of(tenant, "acct")], [self.clock(), limit], int))
 
     def _account(self, tenant: str, *arguments: str) -> Ask[bool]:
         return _ACCOUNT.ask([names.of(tenant, "acct")], arguments, bool)
 
     def _renew(self, hold: Hold, state: str, if_dead_nano: int, lease_s: float) -> Ask[bool]:
-        arguments = [self._clock(), hold.id, state, _exact(if_dead_nano), _ms(lease_s)]
+        arguments = [self.clock(), hold.id, state, _exact(if_dead_nano), _ms(lease_s)]
         return _RENEW.ask([names.of(hold.tenant, "acct")], arguments, bool)
 
     def _end(self, hold: Hold, cost_nano: int, kind: str, *, estimated: bool, facts: bytes) -> Ask[Ending]:
-        copy = [hold.windows, _join(hold.scopes), hold.reserved_at_ms]
-        arguments = [self._clock(), hold.id, _exact(cost_nano), int(estimated), facts, *copy, kind]
-        return _SETTLE.ask([names.of(hold.tenant, "acct")], arguments, _ending)
+        words = settlement_words(hold, cost_nano, estimated=estimated, facts=facts)
+        return _SETTLE.ask([names.of(hold.tenant, "acct")], [self.clock(), *words, kind], _ending)
 
-    def _clock(self) -> str | int:
+    def clock(self) -> str | int:
+        """A script's word for the time: a test's, or the store's own."""
         return "" if self.frozen_ms is None else self.frozen_ms
 
 
@@ -199,8 +213,20 @@ def _ms(seconds: float) -> int:
     return round(seconds * 1000)
 
 
-def _join(scopes: Sequence[str]) -> str:
+def scopes_word(scopes: Sequence[str]) -> str:
+    """A script's word for who is charged: the tenant itself, then the scopes."""
     return SEPARATOR.join(("", *scopes))
+
+
+def reservation_words(amount_nano: int, state: State, lease_s: float = LEASE_S) -> tuple[Argument, ...]:
+    """A script's words for the money to set aside. Raises ValueError."""
+    return _exact(amount_nano), _ms(lease_s), state.value
+
+
+def settlement_words(hold: Hold, cost_nano: int, *, estimated: bool, facts: bytes) -> tuple[Argument, ...]:
+    """A script's words for how a hold ends, with the caller's own copy of it, should the store have lost it."""
+    copy = (hold.windows, scopes_word(hold.scopes), hold.reserved_at_ms)
+    return hold.id, _exact(cost_nano), int(estimated), facts, *copy
 
 
 def _ending(reply: Reply) -> Ending:
@@ -234,11 +260,6 @@ def _held(reply: Reply, tenant: str, hold_id: str, amount_nano: int, scopes: Seq
         reserved_at_ms=int(reply[2]),
         budgets=read_budgets(reply[3]),
     )
-
-
-def _doubtful(tenant: str, hold_id: str, amount_nano: int, scopes: Sequence[str]) -> Hold:
-    """A hold that may exist: enough of it to be voided, and nothing to charge it by."""
-    return Hold(tenant=tenant, id=hold_id, amount_nano=amount_nano, windows="", scopes=tuple(scopes), reserved_at_ms=0)
 
 
 def _exhausted(name: str, now: float, budgets: tuple[Budget, ...], needed_nano: int) -> BudgetExhausted:

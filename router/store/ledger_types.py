@@ -74,19 +74,11 @@ class Meter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
-    """A tenant's money at one moment.
-
-    Attributes:
-        now: the store's clock. budgets: those that cover the scopes asked for. day, month, total: the
-            tenant's meters.
-    """
+class Funds:
+    """What may be spent at one moment. `now`: the store's clock; `budgets`: those that cover the scopes asked for."""
 
     now: float
     budgets: tuple[Budget, ...]
-    day: Meter
-    month: Meter
-    total: Meter
 
     @property
     def tightest(self) -> Budget | None:
@@ -97,6 +89,15 @@ class Standing:
     def purse(self) -> Purse:
         """The policy's view; its pacing price is for the caller to set."""
         return purse_of(self.budgets)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing(Funds):
+    """A tenant's money at one moment, with what it has spent and holds by day, month and in all."""
+
+    day: Meter
+    month: Meter
+    total: Meter
 
 
 def purse_of(budgets: tuple[Budget, ...]) -> Purse:

@@ -19,8 +19,8 @@ from router.store.scripts import Argument, Ask, Reply, Script
 MINUTE_MS = 60_000
 CONCURRENCY_LEASE_S = 600.0  # longer than a request may take; a dead process' places come back after it
 
-_TAKE = Script("limits_take.lua")
-_GIVE = Script("limits_give.lua")
+_TAKE = Script("core.lua", "limits.lua", "limits_take.lua")
+_GIVE = Script("core.lua", "limits.lua", "limits_give.lua")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,11 +119,10 @@ class Limiter:
         lease_s: float = CONCURRENCY_LEASE_S,
     ) -> Ask[Verdict]:
         """Admit one request of so many estimated tokens, for a pipeline. Without rules, ask nothing."""
-        costs = {"requests": 1, "tokens": tokens, "concurrency": 1}
         return _TAKE.ask(
-            [names.of(tenant, "rl")],
-            self._arguments(request_id, limited_by, costs, lease_s),
-            lambda reply: _verdict(reply, limited_by),
+            [names.of(tenant, "acct")],
+            [self._clock(), request_id, *taking(limited_by, tokens, lease_s)],
+            lambda reply: read_verdict(reply, limited_by),
         )
 
     async def take(self, tenant: str, request_id: str, limited_by: Sequence[Rule], tokens: int) -> Verdict:
@@ -138,13 +137,8 @@ class Limiter:
         Returns:
             None where nothing has to be done.
         """
-        touched = [
-            rule for rule in limited_by if rule.kind == "concurrency" or (rule.kind == "tokens" and extra_tokens)
-        ]
-        if not touched:
-            return None
-        costs = {"tokens": extra_tokens, "concurrency": 0}
-        return _GIVE.ask([names.of(tenant, "rl")], self._arguments(request_id, touched, costs, 0), int)
+        words = giving(limited_by, extra_tokens)
+        return _GIVE.ask([names.of(tenant, "acct")], [self._clock(), request_id, *words], int) if words else None
 
     async def give(self, tenant: str, request_id: str, limited_by: Sequence[Rule], extra_tokens: int) -> None:
         """End a request. Raises StoreUnavailable."""
@@ -152,19 +146,33 @@ class Limiter:
         if ask is not None:
             await self._executor.ask(ask)
 
-    def _arguments(
-        self, request_id: str, limited_by: Sequence[Rule], costs: dict[str, int], lease_s: float
-    ) -> list[Argument]:
-        arguments: list[Argument] = ["" if self.frozen_ms is None else self.frozen_ms, request_id]
-        for rule in limited_by:
-            concurrent = rule.kind == "concurrency"
-            span_ms = round(lease_s * 1000) if concurrent else MINUTE_MS
-            name = f"{rule.kind}:{rule.owner}"
-            arguments += ["many" if concurrent else "rate", name, rule.limit, span_ms, costs[rule.kind]]
-        return arguments
+    def _clock(self) -> str | int:
+        return "" if self.frozen_ms is None else self.frozen_ms
 
 
-def _verdict(reply: Reply, limited_by: Sequence[Rule]) -> Verdict:
+def taking(limited_by: Sequence[Rule], tokens: int, lease_s: float) -> list[Argument]:
+    """A script's words for admitting one request of so many estimated tokens."""
+    return _words(limited_by, {"requests": 1, "tokens": tokens, "concurrency": 1}, lease_s) if limited_by else []
+
+
+def giving(limited_by: Sequence[Rule], extra_tokens: int) -> list[Argument]:
+    """A script's words for the end of a request; empty where there is nothing to give back or to book."""
+    touched = [rule for rule in limited_by if rule.kind == "concurrency" or (rule.kind == "tokens" and extra_tokens)]
+    return _words(touched, {"tokens": extra_tokens, "concurrency": 0}, 0) if touched else []
+
+
+def _words(limited_by: Sequence[Rule], costs: dict[str, int], lease_s: float) -> list[Argument]:
+    words: list[Argument] = []
+    for rule in limited_by:
+        concurrent = rule.kind == "concurrency"
+        span_ms = round(lease_s * 1000) if concurrent else MINUTE_MS
+        name = f"{rule.kind}:{rule.owner}"
+        words += ["many" if concurrent else "rate", name, rule.limit, span_ms, costs[rule.kind]]
+    return words
+
+
+def read_verdict(reply: Reply, limited_by: Sequence[Rule]) -> Verdict:
+    """What a script says of the limits."""
     quotas = tuple(
         Quota(
             rule=rule,

@@ -61,6 +61,10 @@ class Script:
         self.source = "\n".join((folder / file).read_text("utf-8") for file in files)
         self.sha = hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
 
+    def load_ask(self) -> Ask[str]:
+        """Teach the server the script, so that its first use takes one trip as every other does."""
+        return Ask(("SCRIPT", "LOAD", self.source), text)
+
     def ask(self, keys: Sequence[str], arguments: Sequence[Argument], parse: Callable[[Reply], T]) -> Ask[T]:
         """This script over these keys (all of one hash tag) and arguments."""
         return Ask(("EVALSHA", self.sha, len(keys), *keys, *arguments), parse, self.source)

@@ -2,7 +2,8 @@
 
 A request makes at most two round trips before its dispatch and one after:
 
-    opening: limits, the tenant's money, the cached answer        reserve: the hold
+    opening: limits, the tenant's money, the cached answer, and the hold where its amount is known already
+    reserve: the hold, where it was not
     closing: settle, the answer into the cache, the receipt, the limits' places back
 """
 
@@ -11,88 +12,33 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
 from router.errors import StoreUnavailable
 from router.store.books import Books
-from router.store.cache import DEFAULT_TTL_S, AnswerCache
+from router.store.cache import AnswerCache
 from router.store.classifier_book import ClassifierBook
 from router.store.cluster import ClusterConnection
 from router.store.cluster import connect as open_executor
-from router.store.connection import CONNECT_TIMEOUT_S, REPLY_TIMEOUT_S, Connection
+from router.store.connection import CONNECT_TIMEOUT_S, REPLY_TIMEOUT_S, Connection, Unanswered
 from router.store.decisions import DecisionStream
 from router.store.directory import Directory
 from router.store.epoch import enter, restore
-from router.store.flights import Flights, Look, Role
+from router.store.flights import Flights
 from router.store.health import HealthBoard
 from router.store.ledger import Ledger
-from router.store.ledger_types import Ending, Standing
-from router.store.limits import CONCURRENCY_LEASE_S, Limiter, Rule, Verdict
+from router.store.ledger_types import Ending
+from router.store.limits import CONCURRENCY_LEASE_S, Limiter, Rule
 from router.store.log_book import LogBook
 from router.store.outbox import Outbox, Settlement
 from router.store.outcomes import OutcomeStream
 from router.store.pace import PaceBook
 from router.store.scripts import Ask, text
-from router.store.sessions import SessionBook, SessionNote, StoredSession
+from router.store.sessions import SessionBook, SessionNote
+from router.store.trips import NO_SESSION, SCRIPTS, Answer, Opening, Places, Receipt, Wanted, admit_ask, close_ask
 from router.store.upkeep import Upkeep
-
-NO_SESSION = StoredSession()
-NO_ANSWER = Look(role=Role.ALONE)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Opening:
-    """What the store says before anything is decided.
-
-    Attributes:
-        answer: the cached one, or None.
-        role: HIT with an answer; FOLLOW: wait in `Store.flights.follow`; LEAD: call, and name the leader in the
-            closing's `Answer`; ALONE: call.
-        session: as it stands, empty where none was asked for.
-        pace: where the pacing of the tenant's budgets stood when it was last written; see `router.pacing`.
-    """
-
-    verdict: Verdict
-    standing: Standing
-    pace: bytes
-    answer: bytes | None
-    role: Role = Role.ALONE
-    session: StoredSession = NO_SESSION
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """The cache's part of a closing.
-
-    Attributes:
-        content: None where there is nothing to store: an error, a partial answer, a tool call.
-        leader: the request id of a leader, whose flight then lands.
-    """
-
-    key: str
-    content: bytes | None
-    ttl_s: float = DEFAULT_TTL_S
-    leader: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Receipt:
-    """The decision stream's part of a closing; `content` is JSON, `attachment` for the log's writer only."""
-
-    decision_id: str
-    content: bytes
-    attachment: bytes = b""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Places:
-    """The limits' part of a closing. `extra_tokens`: used beyond the estimate, or short of it (< 0)."""
-
-    request_id: str
-    rules: Sequence[Rule]
-    extra_tokens: int = 0
 
 
 class Store:
@@ -160,6 +106,7 @@ class Store:
         store = cls(connection, pepper)
         try:
             store.epoch = store.directory.epoch = await enter(connection, memory)
+            await connection.run(*(script.load_ask() for script in SCRIPTS))
         except BaseException:
             await connection.close()
             raise
@@ -198,8 +145,9 @@ class Store:
         lease_s: float = CONCURRENCY_LEASE_S,
         single_flight: bool = False,
         session: str = "",
+        wanted: Wanted | None = None,
     ) -> Opening:
-        """First round trip: the limits' verdict, the tenant's money, the cached answer.
+        """First round trip: the limits' verdict, the tenant's money, the cached answer, and the hold where it is known.
 
         Args:
             tenant: who asks.
@@ -211,28 +159,33 @@ class Store:
             lease_s: the longest that the request may take.
             single_flight: whether to wait for an identical request that is under way: see `Opening.role`.
             session: its name, or "".
+            wanted: the hold to make, under the request's id, unless there is an answer or one is under way. A caller
+                that is cancelled leaves nothing held.
 
         Raises:
             StoreUnavailable: the store is away; a cache that fails alone is a miss.
         """
-        standing = self.ledger.standing_ask(tenant, scopes)
-        pace = self.pace.get_ask(tenant)
-        lookup = self._lookup(tenant, cache_key, request_id, single_flight) if cache_key else None
-        take = self.limiter.take_ask(tenant, request_id, rules, tokens, lease_s) if rules else None
-        sitting = self.sessions.get_ask(tenant, session) if session else None
-        asked: list[Ask[Any]] = [ask for ask in (standing, pace, lookup, take, sitting) if ask is not None]
-        replies = iter(await self.connection.run(*asked))
-        stands = standing.read(next(replies))
-        paced = pace.read(next(replies))
-        look = lookup.read_or(next(replies), NO_ANSWER) if lookup else NO_ANSWER
-        return Opening(
-            standing=stands,
-            pace=paced,
-            answer=look.answer,
-            role=look.role,
-            verdict=take.read(next(replies)) if take else Verdict(),
-            session=sitting.read_or(next(replies), NO_SESSION) if sitting else NO_SESSION,
+        ask = admit_ask(
+            self.ledger,
+            tenant,
+            request_id=request_id,
+            rules=rules,
+            tokens=tokens,
+            scopes=scopes,
+            answer_key=cache_key,
+            lease_s=lease_s,
+            single_flight=single_flight,
+            wanted=wanted,
         )
+        sitting = self.sessions.get_ask(tenant, session) if session else None
+        try:
+            replies = await self.connection.run(ask, *((sitting,) if sitting else ()))
+        except (Unanswered, asyncio.CancelledError):
+            if wanted is not None:
+                self.ledger.doubt(tenant, request_id, wanted.amount_nano, scopes)
+            raise
+        opening = ask.read(replies[0])
+        return replace(opening, session=sitting.read_or(replies[1], NO_SESSION)) if sitting else opening
 
     async def closing(
         self,
@@ -254,17 +207,23 @@ class Store:
                 places
             may fail alone, without a word.
         """
-        settle = self._settle(settlement) if settlement else None
-        put, land = self._answer(tenant, answer) if answer else (None, None)
-        keep = self._keep(tenant, receipt) if receipt else None
-        give = self.limiter.give_ask(tenant, places.request_id, places.rules, places.extra_tokens) if places else None
+        ask = close_ask(
+            self.ledger,
+            self.cache,
+            self.decisions,
+            tenant,
+            settlement=settlement,
+            answer=answer,
+            receipt=receipt,
+            places=places,
+        )
         note = self.sessions.put_ask(tenant, session) if session else None
-        asked: list[Ask[Any]] = [ask for ask in (settle, put, land, keep, give, note) if ask is not None]
+        asked: list[Ask[Any]] = [one for one in (ask, note) if one is not None]
         if not asked:
             return None
         try:
             replies = await self.connection.run(*asked)
-            ending = settle.read(replies[0]) if settle else None
+            ending = ask.read(replies[0]) if ask else None
         except StoreUnavailable:
             if settlement is None:
                 return None
@@ -273,30 +232,3 @@ class Store:
         if settlement is not None:
             self.outbox.booked(settlement)
         return ending
-
-    def _lookup(self, tenant: str, key: str, request_id: str, single_flight: bool) -> Ask[Look]:
-        if single_flight:
-            return self.flights.look_ask(tenant, key, request_id)
-        get = self.cache.get_ask(tenant, key)
-        return Ask(get.command, lambda reply: _found(get.parse(reply)))
-
-    def _answer(self, tenant: str, answer: Answer) -> tuple[Ask[int] | None, Ask[bool] | None]:
-        """What stores an answer, and what lands its flight."""
-        put = (
-            self.cache.put_ask(tenant, answer.key, answer.content, answer.ttl_s) if answer.content is not None else None
-        )
-        if answer.leader is None:
-            return put, None
-        return put, self.flights.land_ask(tenant, answer.key, answer.leader, stored=put is not None)
-
-    def _keep(self, tenant: str, receipt: Receipt) -> Ask[int]:
-        return self.decisions.append_ask(tenant, receipt.decision_id, receipt.content, receipt.attachment)
-
-    def _settle(self, settlement: Settlement) -> Ask[Ending]:
-        return self.ledger.settle_ask(
-            settlement.hold, settlement.cost_nano, estimated=settlement.estimated, facts=settlement.facts
-        )
-
-
-def _found(answer: bytes | None) -> Look:
-    return NO_ANSWER if answer is None else Look(role=Role.HIT, answer=answer)

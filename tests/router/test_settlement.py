@@ -71,22 +71,6 @@ async def test_an_outage_delays_a_settlement_and_loses_nothing(store: Store, kep
     await until(booked, within_s=30)
 
 
-async def test_a_hold_that_is_still_being_made_is_released_when_it_is_there(store: Store) -> None:
-    settler = Settler(store)
-    settler.release(asyncio.ensure_future(reserved(store)))
-    await settler.drain(10)
-    assert await money(store) == (0, 0)
-
-
-async def test_a_hold_that_could_not_be_made_needs_no_release(store: Store) -> None:
-    settler = Settler(store)
-    await store.ledger.settle(await reserved(store), 5)
-    settler.release(asyncio.ensure_future(reserved(store)))  # refused: this id has ended
-    await settler.drain(10)
-    assert settler.under_way == 0
-    assert await money(store) == (5, 0)
-
-
 async def test_the_drain_waits_for_open_holds_but_not_for_ever(store: Store) -> None:
     settler = Settler(store)
     hold = await reserved(store)

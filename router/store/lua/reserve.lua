@@ -20,15 +20,10 @@ if known then
   return { 'held', known.w, known.at, budgets }
 end
 
-for _, budget in ipairs(budgets) do
-  if budget[5] + budget[6] + wanted > budget[4] then
-    return { 'short', budget[1], now, budgets }
-  end
+local short = short_of(budgets, wanted)
+if short then
+  return { 'short', short, now, budgets }
 end
 
-for _, window in ipairs(live) do
-  advance(window, names, 0, wanted, now)
-end
-redis.call('HSET', base .. 'h:' .. id, 'st', ARGV[5], 'a', int(wanted), 'w', joined(live), 's', ARGV[6], 'at', int(now))
-redis.call('ZADD', base .. 'exp', int(now + tonumber(ARGV[4])), id)
+hold_money(id, wanted, ARGV[4], ARGV[5], ARGV[6], live, names, now)
 return { 'held', joined(live), now, budgets }

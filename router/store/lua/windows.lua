@@ -87,3 +87,21 @@ local function covering(acct, live, scopes)
   end
   return found
 end
+
+-- The name of the first budget that has less left than is wanted, or nil.
+local function short_of(budgets, wanted)
+  for _, budget in ipairs(budgets) do
+    if budget[5] + budget[6] + wanted > budget[4] then
+      return budget[1]
+    end
+  end
+end
+
+-- Sets money aside in windows that were just read, until the lease runs out.
+local function hold_money(id, wanted, lease, state, scopes, live, names, now)
+  for _, window in ipairs(live) do
+    advance(window, names, 0, wanted, now)
+  end
+  redis.call('HSET', base .. 'h:' .. id, 'st', state, 'a', int(wanted), 'w', joined(live), 's', scopes, 'at', int(now))
+  redis.call('ZADD', base .. 'exp', int(now + tonumber(lease)), id)
+end

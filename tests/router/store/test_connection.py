@@ -19,7 +19,7 @@ from router.store.scripts import Ask, Script, ignore, text
 from tests.store_servers import PATIENT_S
 
 ANSWER_S = 0.25  # promise 8
-ECHO = Script("limits_give.lua")  # any script will do
+ECHO = Script("pace_put.lua")  # any script will do
 
 
 def get(key: str) -> Ask[str]:
@@ -149,7 +149,7 @@ async def test_a_slow_loop_does_not_accuse_a_server_that_has_answered(connection
 
 
 async def test_a_server_that_forgets_its_scripts_is_taught_them_again(connection: Connection) -> None:
-    ask = ECHO.ask(["b:{t}:rl"], ["", "r"], int)
+    ask = ECHO.ask(["b:{t}:pace"], ["", "", 10], int)
     assert await connection.ask(ask) == 1
     await connection.ask(Ask(("SCRIPT", "FLUSH"), ignore))
     assert await asyncio.gather(*(connection.ask(ask) for _ in range(50))) == [1] * 50

@@ -67,14 +67,14 @@ async def test_a_request_takes_two_round_trips_before_its_dispatch_and_one_after
         places=Places(request_id="r1", rules=RULES, extra_tokens=-40),
     )
     assert connection.trips == 3
-    assert (opening.answer, opening.verdict.refused, opening.standing.purse.remaining_nano) == (None, None, 10**9)
+    assert (opening.answer, opening.verdict.refused, opening.funds.purse.remaining_nano) == (None, None, 10**9)
     assert ending is not None
     assert ending.outcome == "settled"
     again = await store.opening("acme", request_id="r2", rules=RULES, tokens=0, cache_key=KEY)
     assert (again.answer, again.role) == (b"42", Role.HIT)
     assert again.verdict.refused is None, "the place among the concurrent ones came back"
     assert again.verdict.headers()["x-ratelimit-remaining-tokens"] == "940"
-    assert again.standing.total.spent_nano == 3
+    assert (await store.ledger.standing("acme")).total.spent_nano == 3
     assert await store.decisions.get("acme", "d1") == b"{}"
     await store.close()
 
@@ -83,7 +83,7 @@ async def test_a_cache_that_fails_alone_is_a_miss_and_money_goes_on(acme: Store)
     await acme.connection.ask(Ask(("LPUSH", f"b:{{acme}}:c:{KEY}", "not a string"), int))
     opening = await acme.opening("acme", request_id="r", cache_key=KEY)
     assert opening.answer is None
-    assert opening.standing.purse.remaining_nano == 10**9
+    assert opening.funds.purse.remaining_nano == 10**9
     await acme.connection.ask(Ask(("DEL", f"b:{{acme}}:c:{KEY}"), int))
 
 
