@@ -83,6 +83,11 @@ class Classifier(Protocol):
         """The artefact's version, shown in receipts."""
         ...
 
+    @property
+    def quick_chars(self) -> int:
+        """Texts of up to so many characters are judged in less than a millisecond, hostile ones in a few; 0: none."""
+        ...
+
     def estimate(self, query: Query) -> Estimate:
         """Judge one query. Pure CPU; called in a worker thread."""
         ...

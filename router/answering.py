@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import orjson
@@ -121,9 +122,8 @@ class Answering:
         reply, trail = served.reply, served.trail
         charge = with_lost(self._bill(turn, trail.attempt, reply.usage, reply.output_chars), trail.lost_nano)
         keep = turn.answer_key is not None and worth_keeping(reply.body, reply.finish_reason)
-        await self._settler.end(
-            hold, self._ending(turn, trail, charge, reply.finish_reason, reply.body if keep else None)
-        )
+        answer, finish = reply.body if keep else None, reply.finish_reason
+        self._settler.end_soon(hold, lambda: self._ending(turn, trail, charge, finish, answer), trail.spare)
         self._look_back(turn, trail.attempt, reply.body)
         body = reply.body
         if turn.extensions.explain:
@@ -209,7 +209,7 @@ class Answering:
         return self._bill(turn, lost.attempt, lost.usage, lost.output_chars).cost_nano
 
     async def _frames(self, turn: Turn, opened: Opened, hold: Hold) -> AsyncGenerator[bytes]:
-        """Once b"" and then the client's frames. Settled before the end is told, or when the client leaves."""
+        """Once b"" and then the client's frames. Settled as the end is told, or when the client leaves."""
         recorder = Recorder(self._worth_recording(turn))
         settled = False
         try:
@@ -219,9 +219,10 @@ class Answering:
             async for frames in opened.rest:
                 recorder.add(frames)
                 yield frames
-            charge, ending = self._stream_ending(turn, opened, recorder)
+            charge = self._charge(turn, opened)
             settled = True
-            await self._settler.end(hold, ending)
+            told = partial(self._stream_ending, turn, opened, charge, recorder)
+            self._settler.end_soon(hold, told, opened.trail.spare)
             self._look_back(turn, opened.trail.attempt, recorder.frames, streamed=True)
             if turn.wants_usage_event:
                 yield frame(self._usage_event(turn, opened.stream.tally, charge, opened.trail.attempt))
@@ -234,17 +235,21 @@ class Answering:
             yield as_sse(RungError("Rung failed unexpectedly; the operator's log has the details."))
         finally:
             if not settled:
-                self._settler.end_soon(hold, self._stream_ending(turn, opened, None)[1])
+                gone = partial(self._stream_ending, turn, opened, self._charge(turn, opened), None)
+                self._settler.end_soon(hold, gone, opened.trail.spare)
             await opened.closing.aclose()
 
-    def _stream_ending(self, turn: Turn, opened: Opened, recorder: Recorder | None) -> tuple[Bill, Ending]:
+    def _charge(self, turn: Turn, opened: Opened) -> Bill:
         tally = opened.stream.tally
         charge = self._bill(turn, opened.trail.attempt, tally.usage, tally.output_chars)
-        charge = with_lost(charge, opened.trail.lost_nano)
-        kept = recorder if turn.answer_key is not None else None
-        answer = kept.completion(charge.usage.as_openai()) if kept is not None else None
-        finish = tally.finish_reason if recorder is not None else "interrupted"
-        return charge, self._ending(turn, opened.trail, charge, finish, answer)
+        return with_lost(charge, opened.trail.lost_nano)
+
+    def _stream_ending(self, turn: Turn, opened: Opened, charge: Bill, recorder: Recorder | None) -> Ending:
+        """The end of a stream; without a recorder it was left before its own."""
+        keep = recorder if turn.answer_key is not None else None
+        answer = keep.completion(charge.usage.as_openai()) if keep is not None else None
+        finish = opened.stream.tally.finish_reason if recorder is not None else "interrupted"
+        return self._ending(turn, opened.trail, charge, finish, answer)
 
     def _bill(self, turn: Turn, attempt: Attempt, usage: Usage, output_chars: int) -> Bill:
         model = turn.config.ladder.models[attempt.model]
@@ -257,7 +262,6 @@ class Answering:
     def _ending(self, turn: Turn, trail: Trail, charge: Bill, finish: str | None, answer: bytes | None) -> Ending:
         self._count(turn, trail.attempt, charge)
         return Ending(
-            spare=trail.spare,
             session=_session_note(turn, charge.cost_nano, trail.attempt.model, charge.usage, finish),
             cost_nano=charge.cost_nano,
             estimated=charge.estimated,
@@ -285,10 +289,9 @@ class Answering:
             receipt=_receipt(turn, failed(turn, course.current or last, error, course)),
             answer=_landing(turn, None),
             places=Places(request_id=turn.id, rules=turn.rules),
-            spare=tuple(course.spare),
             session=_session_note(turn, course.lost_nano),
         )
-        self._settler.end_soon(hold, ending)
+        self._settler.end_soon(hold, lambda: ending, tuple(course.spare))
 
     def _usage_event(self, turn: Turn, tally: Tally, charge: Bill, attempt: Attempt) -> bytes:
         """OpenAI's last event with usage, and with it what a stream's headers could not say yet."""

@@ -1,9 +1,10 @@
-"""The classifier off the event loop: time-out, marked default on failure, hot swap, and a memory of recent scores."""
+"""The classifier beside the event loop: time-out, marked default on failure, hot swap, a memory of recent scores."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
@@ -24,7 +25,10 @@ WARNING_INTERVAL_S = 60.0
 
 
 class Estimator:
-    """Judges queries in a worker thread; never fails, never blocks the loop.
+    """Judges queries in a worker thread; never fails, never holds the loop up.
+
+    A text that the classifier vouches for (`quick_chars`) is judged at once: handing it over and waking twice would
+    take longer than the judgement (docs/adr/0052-short-texts-are-judged-at-once.md).
 
     Args:
         classifier: the difficulty model, or None while there is none: every forecast is then the marked default.
@@ -78,16 +82,21 @@ class Estimator:
         known = self._recent.get(place)
         if known is not None:
             return known
-        loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(self._timeout_s):
-                estimate = await loop.run_in_executor(self._pool, classifier.estimate, query)
+            if len(query.text) <= classifier.quick_chars:
+                estimate = classifier.estimate(query)
+            else:
+                estimate = await self._in_thread(classifier, query)
         except Exception as error:  # noqa: BLE001 - a failed estimate is a marked default, never the client's problem
-            self._note_failure(error, loop.time())
+            self._note_failure(error, time.monotonic())
             return None
         if arrangement is self.arrangement:
             self._recent.put(place, estimate)
         return estimate
+
+    async def _in_thread(self, classifier: Classifier, query: Query) -> Estimate:
+        async with asyncio.timeout(self._timeout_s):
+            return await asyncio.get_running_loop().run_in_executor(self._pool, classifier.estimate, query)
 
     def _note_failure(self, error: Exception, now: float) -> None:
         self.failures += 1

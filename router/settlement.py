@@ -31,7 +31,6 @@ class Ending:
         cost_nano: what it has cost, nano-dollars; 0 releases the whole hold. estimated: see `router.billing.Bill`.
         receipt: the decision's record. answer: for the cache, or None. places: the limits' places to give back.
         session: what becomes of the request's session.
-        spare: holds beside the one that is settled; released after it, so that the money was covered all along.
     """
 
     cost_nano: int
@@ -40,7 +39,6 @@ class Ending:
     answer: Answer | None = None
     places: Places | None = None
     session: SessionNote | None = None
-    spare: tuple[Hold, ...] = ()
 
 
 class Settler:
@@ -64,20 +62,16 @@ class Settler:
         """Renew a hold from now on; `cost_so_far` says what to charge should this process die (nano-dollars)."""
         self._open[hold.id] = (hold, cost_so_far)
 
-    async def end(self, hold: Hold, ending: Ending) -> None:
-        """Settle. Returns when the settlement is on its way, which is before any reply: who asks next finds it booked.
+    def end_soon(self, hold: Hold, ending: Callable[[], Ending], spare: tuple[Hold, ...] = ()) -> None:
+        """Settle in a task of its own, which cancelling the caller does not reach, and free the spare holds.
 
-        A client need not wait for the store's word, because whatever that is, the settlement goes on by itself.
+        The task begins when the caller next waits: a reply that is sent before leaves before all bookkeeping, and this
+        process' next question to the store finds it booked. `ending` is called in the task. Spare holds are released
+        after the settlement, so that the money was covered all along.
         """
-        self.end_soon(hold, ending)
-        await asyncio.sleep(0)  # the task queues its commands,
-        await asyncio.sleep(0)  # and the link writes them
-
-    def end_soon(self, hold: Hold, ending: Ending) -> asyncio.Task[None]:
-        """Settle in a task of its own, which cancelling the caller does not reach."""
-        for ended in (hold, *ending.spare):
+        for ended in (hold, *spare):
             self._open.pop(ended.id, None)
-        return self._spawn(self._settle(hold, ending))
+        self._spawn(self._settle(hold, ending, spare))
 
     async def reserve_more(self, hold: Hold, amount_nano: int, number: int) -> Hold | None:
         """Set more money aside for an open request; None where the budget has it not, or the store is away."""
@@ -134,19 +128,19 @@ class Settler:
             return
         await self._store.closing(hold.tenant, settlement=Settlement(hold=hold, cost_nano=0))
 
-    async def _settle(self, hold: Hold, ending: Ending) -> None:
-        settlement = Settlement(hold=hold, cost_nano=ending.cost_nano, estimated=ending.estimated)
+    async def _settle(self, hold: Hold, how: Callable[[], Ending], spare: tuple[Hold, ...]) -> None:
         try:
+            ending = how()
             await self._store.closing(
                 hold.tenant,
-                settlement=settlement,
+                settlement=Settlement(hold=hold, cost_nano=ending.cost_nano, estimated=ending.estimated),
                 answer=ending.answer,
                 receipt=ending.receipt,
                 places=ending.places,
                 session=ending.session,
             )
-            for spare in ending.spare:
-                await self._store.closing(spare.tenant, settlement=Settlement(hold=spare, cost_nano=0))
+            for held in spare:
+                await self._store.closing(held.tenant, settlement=Settlement(hold=held, cost_nano=0))
         except Exception:
             log.exception("the settlement of %s failed; the store's reaper will end its hold", hold.id)
 

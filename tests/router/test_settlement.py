@@ -50,7 +50,8 @@ async def money(store: Store) -> tuple[int, int]:
 
 async def test_a_settlement_books_the_cost_and_releases_the_rest(store: Store) -> None:
     settler = Settler(store)
-    await settler.end(await reserved(store), ending(300))
+    settler.end_soon(await reserved(store), lambda: ending(300))
+    await settler.drain(10)
     assert await money(store) == (300, 0)
     assert settler.under_way == 0
 
@@ -60,7 +61,7 @@ async def test_an_outage_delays_a_settlement_and_loses_nothing(store: Store, kep
     hold = await reserved(store)
     assert kept.pid is not None
     os.kill(kept.pid, signal.SIGKILL)
-    await settler.end(hold, ending(300))
+    settler.end_soon(hold, lambda: ending(300))
 
     async def booked() -> bool:
         try:
@@ -76,7 +77,7 @@ async def test_the_drain_waits_for_open_holds_but_not_for_ever(store: Store) -> 
     hold = await reserved(store)
     settler.watch(hold, lambda: 1)
     draining = asyncio.create_task(settler.drain(30))
-    settler.end_soon(hold, ending(7))
+    settler.end_soon(hold, lambda: ending(7))
     await asyncio.wait_for(draining, 10)
     assert await money(store) == (7, 0)
     settler.watch(hold, lambda: 1)
@@ -99,7 +100,8 @@ async def test_open_holds_are_renewed_with_what_they_have_cost_so_far(
     alive = asyncio.create_task(settler.keep_alive())
     await asyncio.wait_for(renewed.wait(), 10)
     alive.cancel()
-    await settler.end(hold, ending(50))
+    settler.end_soon(hold, lambda: ending(50))
+    await settler.drain(10)
     assert await money(store) == (50, 0)
 
 

@@ -145,10 +145,10 @@ async def test_the_scripts_themselves_refuse_what_is_no_amount(
     ledger: Ledger, connection: Connection, amount: str
 ) -> None:
     hold = await ledger.reserve("acme", "h1", DIME)
-    good = ledger.settle_ask(hold, 77).command
-    bad = tuple(amount if word == 77 else word for word in good)
+    good = ledger.settle_ask(hold, 77)
+    bad = tuple(amount if word == 77 else word for word in good.command)
     with pytest.raises(StoreUnavailable, match="BADAMOUNT"):
-        await connection.ask(Ask(bad, int))
+        await connection.ask(Ask(bad, int, good.source))
     assert (await ledger.standing("acme")).month.held_nano == DIME
 
 
