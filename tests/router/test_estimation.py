@@ -35,13 +35,16 @@ class Judge:
 
     def __init__(self, version: str = "1") -> None:
         self.version = version
+        self.quick_chars = 0
         self.asked = 0
+        self.threads: set[int] = set()
         self.may_answer = threading.Event()
         self.may_answer.set()
         self.fails = False
 
     def estimate(self, query: Query) -> Estimate:  # noqa: ARG002 - the protocol's
         self.asked += 1
+        self.threads.add(threading.get_ident())
         self.may_answer.wait(10)
         if self.fails:
             raise RuntimeError("no idea")
@@ -93,6 +96,17 @@ async def test_a_late_or_failing_or_missing_classifier_is_a_default_and_one_line
     assert await estimator(None).estimate(Query(text="a")) is None
     for used in (made, failing):
         used.close()
+
+
+async def test_only_texts_that_the_classifier_vouches_for_are_judged_on_the_loop(judge: Judge) -> None:
+    made, here = estimator(judge, recent=0), threading.get_ident()
+    judge.quick_chars = 5
+    await made.estimate(Query(text="short"))
+    assert judge.threads == {here}
+    await made.estimate(Query(text="longer"))
+    assert judge.threads > {here}
+    judge.fails = True
+    assert await made.estimate(Query(text="short")) is None
 
 
 async def test_a_swap_forgets_what_the_former_one_said_even_of_questions_under_way(judge: Judge) -> None:
