@@ -6,8 +6,8 @@ from router.foresight import FRESH_S, Foresight
 from router.recent import Recent
 from router.store import Funds, Key, Opening, Principal, Tenant, Verdict
 
-ACME = Principal(tenant=Tenant(id="acme"), key=Key(id="k1", tenant="acme"))
-OTHER = Principal(tenant=Tenant(id="acme"), key=Key(id="k2", tenant="acme"))
+ACME = Principal(tenant=Tenant(id="acme"), key=Key(id="k1", tenant="acme", mac=b""))
+OTHER = Principal(tenant=Tenant(id="acme"), key=Key(id="k2", tenant="acme", mac=b""))
 
 
 def opening(now: float) -> Opening:
