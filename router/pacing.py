@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from policies.budgets import Budget as PolicyBudget
-from policies.budgets import purse_of
+from policies.budgets import exhausted_at, purse_of
 from policies.pacing import Pace, Target, begin, step
 from policies.profile import EVEN, Profile
 from policies.spending import Batch, Memory, Spending
@@ -67,6 +67,13 @@ def paced(funds: Funds, stored: bytes, profile: Profile = EVEN, take: Take = _no
     purse = purse_of(_policy_budget(b, moved.get(b.name, Pace()), profile) for b in funds.budgets)
     fresh = _dump({**before, **moved}) if due else None
     return Paced(purse=purse, fresh=fresh, budgets=names, counted=counted)
+
+
+def lasts_until(budget: Budget, now_s: float, profile: Profile = EVEN) -> float | None:
+    """When the budget's money will be gone if spending goes on as it has, seconds since the epoch; None if it lasts."""
+    if not _is_paced(budget):
+        return None
+    return exhausted_at(_policy_budget(budget, Pace(), profile), now_s)
 
 
 def _is_paced(budget: Budget) -> bool:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Annotated
 
 import typer
 
 from policies.cost import usd
+from policies.profile import Profile
 from policies.types import NANO_PER_USD
 from router.cli.session import with_store
+from router.pacing import lasts_until
 from router.settings import TENANT_ID, Settings
-from router.store import Standing, Store, Tenant, Window
+from router.store import Budget, Standing, Store, Tenant, Window
 from router.store.ledger_types import LARGEST_NANO
+from router.tenant_policy import rules_of
 
 app = typer.Typer(
     help="Tenants: who pays, and how much they may spend. Changes reach running gateways within a second.",
@@ -78,7 +82,7 @@ def show(tenant: _Id) -> None:
     for budget in standing.budgets:
         print(
             f"  budget {budget.name} ({budget.window.word}): ${usd(budget.limit_nano)}, "
-            f"${usd(budget.remaining_nano)} left"
+            f"${usd(budget.remaining_nano)} left; {_forecast(budget, standing.now, rules_of(found).profile)}"
         )
     if not standing.budgets:
         print(f"  no budget: spend is unlimited; `rung tenants set-budget {found.id} 100` limits it")
@@ -116,6 +120,22 @@ def disable(
 
     with_store(work)
     print(f"tenant {tenant} {'enabled' if enable else 'disabled'}")
+
+
+def _forecast(budget: Budget, now_s: float, profile: Profile) -> str:
+    """How long the budget lasts if its tenant goes on as it has, for example `at this pace: exhausted on the 24th`."""
+    if budget.ends_at is None:
+        return "it never renews"
+    gone = lasts_until(budget, now_s, profile)
+    if gone is None:
+        return "at this pace: it lasts"
+    if gone <= now_s:
+        return "exhausted"
+    when = datetime.fromtimestamp(gone, UTC)
+    if budget.window is Window.DAY:
+        return f"at this pace: exhausted at {when:%H:%M} UTC"
+    suffix = "th" if 10 < when.day < 14 else {1: "st", 2: "nd", 3: "rd"}.get(when.day % 10, "th")  # noqa: PLR2004 - 11th to 13th
+    return f"at this pace: exhausted on the {when.day}{suffix}"
 
 
 def dollars(text: str) -> int:

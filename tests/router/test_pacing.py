@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from policies.spending import GRID, Batch
-from router.pacing import paced
+from router.pacing import lasts_until, paced
 from router.store import Budget, Meter, Standing, Window
 
 DAY_S = 86_400.0
@@ -57,6 +57,17 @@ def test_a_step_is_stored_at_most_once_a_second() -> None:
     assert state is not None
     assert paced(standing(0.5, 10), state).fresh is None
     assert paced(standing(1.5, 10), state).fresh is not None
+
+
+def test_a_forecast_says_when_the_money_will_be_gone_and_that_it_lasts() -> None:
+    def lasts(spent_nano: int, *, ends: bool = True) -> float | None:
+        stands = standing(DAY_S / 4, spent_nano, ends=ends)
+        return lasts_until(stands.budgets[0], stands.now)
+
+    assert lasts(LIMIT_NANO // 2) == pytest.approx(DAY_S / 2, rel=1e-3)
+    assert lasts(LIMIT_NANO // 4) is None
+    assert lasts(LIMIT_NANO, ends=False) is None
+    assert lasts(LIMIT_NANO) == DAY_S / 4
 
 
 def test_what_is_held_counts_as_spent() -> None:
