@@ -13,7 +13,7 @@ from training.data import Matrix
 from training.levels import one_hot, stacked, targets_of
 from training.network import Targets
 from training.noise import noisy_copies
-from training.own_prompts import Own, rated, taught_trivial
+from training.own_prompts import Own, not_trivial, rated, taught_trivial
 from training.tasks import KINDS, LEVELS
 
 TRIVIAL_WEIGHT: Final = 3.0  # some 900 prompts against 30,000: a rare but certain lesson
@@ -47,10 +47,14 @@ class Lesson:
 
 
 def with_own(matrix: Matrix, seed: int) -> Lesson:
-    """The results' questions followed by the trivial and the rated prompts."""
-    small, rates = taught_trivial(seed), rated()
-    texts = np.concatenate((matrix.prompts, _texts(small.prompts), _texts(rates.prompts)))
-    own = (_own_targets(small, TRIVIAL_WEIGHT), _own_targets(rates, RATED_WEIGHT))
+    """The results' questions followed by the trivial, the rated and the not trivial prompts."""
+    small, rates, others = taught_trivial(seed), rated(), not_trivial(seed)
+    texts = np.concatenate((matrix.prompts, _texts(small.prompts), _texts(rates.prompts), _texts(others)))
+    own = (
+        _own_targets(small, TRIVIAL_WEIGHT),
+        _own_targets(rates, RATED_WEIGHT),
+        _only_not_trivial(len(others), RATED_WEIGHT),
+    )
     return Lesson(
         texts=texts,
         sources=np.concatenate((matrix.sources, np.repeat("own", len(texts) - len(matrix)))),
@@ -69,6 +73,21 @@ def _own_targets(own: Own, weight: float) -> Targets:
         tokens=own.tokens,
         token_weights=np.full(count, weight),
         heads=own.trivial[:, None],
+        head_weights=np.full((count, 1), weight),
+    )
+
+
+def _only_not_trivial(count: int, weight: float) -> Targets:
+    """Targets that say of each question that it is not trivial, and nothing else."""
+    nothing = np.zeros(count)
+    return Targets(
+        levels=np.zeros((count, len(LEVELS))),
+        level_weights=np.zeros((count, len(LEVELS))),
+        kinds=np.zeros((count, len(KINDS))),
+        kind_weights=nothing,
+        tokens=nothing,
+        token_weights=nothing,
+        heads=nothing[:, None],
         head_weights=np.full((count, 1), weight),
     )
 

@@ -32,7 +32,7 @@ FULL_EVIDENCE: Final = 3.0  # models that speak for a level until more add nothi
 PRIOR_FEATURE: Final = "share_letters"
 PRIOR: Final = 0.75  # logits of success per deviation of the feature; .5 to 1.5 differ by .003 of mean AUROC
 # The logit of triviality is fitted on noisy inputs and is therefore timid: of unseen trivial prompts nine in ten exceed
-# -GATE_SHIFT, of ulab_llmrouter's questions, the shortest of all files', one in a hundred.
+# -GATE_SHIFT, of ulab_llmrouter's questions, the shortest of all files', six in a thousand.
 GATE_SLOPE: Final = 3.0
 GATE_SHIFT: Final = 0.3
 RECIPE: Final = Recipe(members=4, width=96, epochs=5, input_noise=0.5, decay=0.3)
