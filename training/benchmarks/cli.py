@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from training.benchmarks import learning_cli
 from training.benchmarks.options import SeveralValues
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Measure the classifier. What each figure means stands in docs/benchmarks.md.",
 )
+learning_cli.add_commands(app)
 
 
 class Mode(StrEnum):

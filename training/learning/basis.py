@@ -74,20 +74,19 @@ class Basis:
         )
 
 
-def make_basis(base: Network, sample: Floats, embedded: int, *, seed: int = 0, units: int = UNITS) -> Basis:
+def make_basis(base: Network, sample: Floats, embedded: int, *, units: int = UNITS) -> Basis:
     """Take landmarks from a sample of the log.
 
     Args:
         base: a network; heads of its own are left out.
-        sample: (n, d) inputs of queries, labelled or not; a few thousand are enough.
+        sample: (n, d) inputs of queries, labelled or not, in random order: the first become landmarks.
         embedded: how many of the d are the embedding.
-        seed: of the choice of landmarks.
         units: landmarks of each sort; fewer where the sample is small.
     """
     members = len(base.out)
     z = base.standardise(sample)
     count = min(units, len(sample)) // members * members
-    chosen = np.sort(np.random.default_rng(seed).permutation(len(sample))[:count])
+    chosen = np.arange(count)
     centred = z - z.mean(axis=0)  # the log's own middle: what all its queries share tells none from another
     near, wide = centred.copy(), centred * _by_length(centred, embedded) ** 2
     near[:, embedded:] = 0.0

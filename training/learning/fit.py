@@ -102,7 +102,9 @@ def fit(
     older, held = split(clean, recipe.holdout)
     rows = rows_of(clean, older, FOLDS)
     say(f"fitting {len(rows.models)} heads to {len(rows):,} labels")
-    learnt = learn(clean, rows, artefact=recipe.base, engine=engine, seed=recipe.seed, units=recipe.units)
+    learnt = learn(
+        clean, rows, artefact=recipe.base, engine=engine, without=found.at, seed=recipe.seed, units=recipe.units
+    )
     about: dict[str, Any] = {
         "data": [{"source": "decision log", "decisions": len(log), "labels": len(rows), "sha256": data_hash(log)}],
         "seed": recipe.seed,

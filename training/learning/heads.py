@@ -53,7 +53,16 @@ class _Task:
     models: int
 
 
-def learn(log: Log, rows: Rows, *, artefact: str, engine: Engine, seed: int = 0, units: int = UNITS) -> Learnt:
+def learn(
+    log: Log,
+    rows: Rows,
+    *,
+    artefact: str,
+    engine: Engine,
+    without: Integers | None = None,
+    seed: int = 0,
+    units: int = UNITS,
+) -> Learnt:
     """Fit heads to rows of a log.
 
     Args:
@@ -61,6 +70,7 @@ def learn(log: Log, rows: Rows, *, artefact: str, engine: Engine, seed: int = 0,
         rows: what to fit.
         artefact: the base: a folder, or `default`.
         engine: where the sums are made.
+        without: decisions that become no landmarks.
         seed: of the samples.
         units: landmarks of each sort.
 
@@ -68,7 +78,7 @@ def learn(log: Log, rows: Rows, *, artefact: str, engine: Engine, seed: int = 0,
         DataError: no row has an input.
     """
     base = load(artefact)
-    basis = basis_for(log, rows, base, artefact, seed=seed, units=units)
+    basis = basis_for(log, rows, base, artefact, without=without, seed=seed, units=units)
     sums = Sums.empty(len(rows.models), basis.width)
     for part in engine.map(_sums, _tasks(log, rows, basis, artefact)):
         sums.add(part)
@@ -77,17 +87,30 @@ def learn(log: Log, rows: Rows, *, artefact: str, engine: Engine, seed: int = 0,
     return finish(basis, solve(sums), rows.models, *_sample(log, rows, basis, artefact, seed))
 
 
-def basis_for(log: Log, rows: Rows, base: DifficultyModel, artefact: str, *, seed: int, units: int = UNITS) -> Basis:
-    """Landmarks among all queries up to the last labelled one: those without labels show what is asked, too."""
-    last = int(rows.at.max()) + 1
-    at = np.sort(np.random.default_rng(seed).permutation(last)[:LANDMARK_SAMPLE])
+def basis_for(
+    log: Log,
+    rows: Rows,
+    base: DifficultyModel,
+    artefact: str,
+    *,
+    without: Integers | None = None,
+    seed: int,
+    units: int = UNITS,
+) -> Basis:
+    """Landmarks among all queries up to the last labelled one: those without labels show what is asked, too.
+
+    The order is drawn per decision, so that leaving some out changes nothing about the others.
+    """
+    order = np.argsort(np.random.default_rng(seed).random(int(rows.at.max()) + 1), kind="stable")
+    kept = order if without is None else order[~np.isin(order, without)]
+    at = kept[:LANDMARK_SAMPLE]
     x = inputs_of(log, at, artefact)
     x = x[np.isfinite(x).all(axis=1)]
     if not len(x):
         raise DataError("no query has its vectors in the log, or a text to make them from")
     layout = base.layout
     bare = without_heads(base.network, len(layout.abilities) + len(layout.kinds) + 1)
-    return make_basis(bare, x, base.inputs.sizes[0], seed=seed, units=units)
+    return make_basis(bare, x, base.inputs.sizes[0], units=units)
 
 
 def finish(basis: Basis, solution: Solution, models: tuple[str, ...], phi: Floats, rows: Rows) -> Learnt:

@@ -30,7 +30,7 @@ from training.learning.vectors import inputs_of, texts_of
 Floats = NDArray[np.floating[Any]]
 Integers = NDArray[np.int64]
 
-SCANNED: Final = 50_000  # labels whose texts are looked at; the newest where there are more
+SCANNED: Final = 20_000  # labels whose texts are looked at, the newest: a minute of work, and a few days of feedback
 LEAST_COUNT: Final = 5  # labels with a phrase, below which it cannot be told from chance
 OFTENER: Final = 8.0  # times that a suspect phrase is more frequent than in the rest of the log
 SURE: Final = 4.5  # standard errors of its labels' mean departure: one phrase in 300,000 by chance
@@ -67,13 +67,14 @@ class Found:
     """What passed, and what did not.
 
     Attributes:
-        labels: with bounded weights. suspects: the phrases. set_aside: labels. scaled: keys and tenants that were
-            scaled down, with the factor.
+        labels: with bounded weights. suspects: the phrases. set_aside: labels. at: their decisions.
+        scaled: keys and tenants that were scaled down, with the factor.
     """
 
     labels: Labels
     suspects: tuple[Suspect, ...]
     set_aside: int
+    at: Integers
     scaled: dict[str, float]
 
     def as_json(self, log: Log) -> dict[str, Any]:
@@ -95,7 +96,7 @@ def quarantine(log: Log, base: DifficultyModel, artefact: str, limits: Limits) -
     labels = log.labels.take(kept)
     weight, scaled = bounded(log, labels, limits)
     bound = replace(labels, weight=weight)
-    return Found(labels=bound, suspects=tuple(suspects), set_aside=len(bad), scaled=scaled)
+    return Found(labels=bound, suspects=tuple(suspects), set_aside=len(bad), at=log.labels.at[bad], scaled=scaled)
 
 
 def bounded(log: Log, labels: Labels, limits: Limits) -> tuple[Floats, dict[str, float]]:

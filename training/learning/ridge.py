@@ -122,7 +122,7 @@ def _fit(gram: Floats, cross: Floats, shared: float, apart: float) -> Floats:
     single = [cho_factor(gram[m] + penalty) for m in range(models)]
     common = np.zeros(d)
     for _ in range(ROUNDS):
-        rest = cross - np.einsum("mij,mj->mi", gram, own)
+        rest = cross - (gram @ own[:, :, None])[:, :, 0]
         common[:-1] = cho_solve(together, rest.sum(0)[:-1])
         for m in range(models):
             own[m] = cho_solve(single[m], cross[m] - gram[m] @ common)
