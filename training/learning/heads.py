@@ -109,7 +109,7 @@ def basis_for(
     if not len(x):
         raise DataError("no query has its vectors in the log, or a text to make them from")
     layout = base.layout
-    bare = without_heads(base.network, len(layout.abilities) + len(layout.kinds) + 1)
+    bare = without_heads(base.network, layout.gate + bool(layout.trivial))
     return make_basis(bare, x, base.inputs.sizes[0], units=units)
 
 
