@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
 import signal
@@ -24,6 +25,7 @@ from tests.gateway import PATIENT_MS
 WITHIN_S = 120.0  # a shared machine may take that long to start an interpreter
 POLL_S = 0.02
 CLIENT = httpx.Client()  # one for all: making one costs more than the answers that are timed with it
+atexit.register(CLIENT.close)  # or the interpreter finds its idle sockets open at its end, and says so after all tests
 PRICES = {"input": 1, "output": 4}
 
 

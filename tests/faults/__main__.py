@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.faults import checks, mutants, soak
+from tests.faults import checks, cost, mutants, soak
 from tests.faults.report import Finding, line, table, write
 from tests.faults.rig import CHECKS, Rig, run
 
@@ -19,7 +19,7 @@ OUTPUT = Path("build/faults.json")
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     parser.epilog = f"checks: {', '.join(module.__name__ for module in checks.ALL)}"
-    parser.add_argument("what", nargs="?", choices=["promises", "soak", "mutants"], default="promises")
+    parser.add_argument("what", nargs="?", choices=["promises", "soak", "mutants", "cost"], default="promises")
     parser.add_argument("--only", type=int, action="append", help="a promise's number; may be repeated")
     parser.add_argument("--quick", action="store_true", help="short lengths: a few minutes for all")
     parser.add_argument("--minutes", type=float, default=20, help="how long soak or mutants may last")
@@ -49,6 +49,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="rung-faults-", ignore_cleanup_errors=True) as folder:
         if given.what == "soak":
             findings = asyncio.run(soak.soak(Path(folder), minutes=given.minutes))
+        elif given.what == "cost":
+            findings = cost.findings(Path(folder))
         elif given.what == "mutants":
             findings = mutants.findings(given.most, given.minutes, Path(folder))
         else:

@@ -53,7 +53,7 @@ async def audited(
     Whose an entry is tells the reply that its client got (`accounts`), or the receipt: a failover may lose a receipt
     without losing money.
     """
-    booked: dict[str, Booked] = {}
+    booked: dict[str, list[Booked]] = defaultdict(list)
     nameless: list[Booked] = []  # entries without a receipt: their worker died
     proofs = True
     for tenant in tenants:
@@ -61,52 +61,50 @@ async def audited(
         numbers = {**await _numbers(store, tenant), **accounts}
         for decision, entry in (await _entries(store, tenant)).items():
             if decision in numbers:
-                _add(booked, numbers[decision], entry)
+                booked[numbers[decision]].append(entry)
             else:
                 nameless.append(entry)
     return compared(booked, nameless, billed(received), proofs=proofs)
 
 
-def compared(booked: dict[str, Booked], nameless: list[Booked], bills: dict[str, int], *, proofs: bool) -> Audit:
-    """Hold accounts and bills against each other; `nameless` are entries whose request is not known."""
-    bills = dict(bills)
+def compared(
+    booked: Mapping[str, list[Booked]], nameless: list[Booked], bills: Mapping[str, list[int]], *, proofs: bool
+) -> Audit:
+    """Hold entries and bills against each other, account by account; `nameless` are entries of nobody that is known.
+
+    An exact entry must equal one of its account's bills. What bills are left belong to the account's estimates, or to
+    an estimate of a process that died with its request's name.
+    """
     wrong: list[str] = []
-    difference = ours = theirs = exact = estimated = 0
-    for number, entry in booked.items():
-        owed = bills.pop(number, 0)
-        if entry.estimated:
-            estimated, ours, theirs = estimated + 1, ours + entry.cost_nano, theirs + owed
-        else:
-            exact += 1
-            difference += abs(entry.cost_nano - owed)
-            if entry.cost_nano != owed:
-                wrong.append(f"{number}: ours {entry.cost_nano}, theirs {owed}")
-    for entry in nameless:
-        if entry.estimated:
-            estimated, ours = estimated + 1, ours + entry.cost_nano
-        elif entry.cost_nano:
-            difference += entry.cost_nano
-            wrong.append(f"an exact entry without a receipt: {entry.cost_nano}")
-    left = {number: nano for number, nano in bills.items() if nano}
-    unbooked = max(0, len(left) - sum(entry.estimated for entry in nameless))
-    wrong += [f"{number}: theirs {nano}, nothing booked" for number, nano in left.items()] if unbooked else []
+    difference = theirs = left = 0
+    for account in {*booked, *bills}:
+        owed = sorted(bills.get(account, ()))
+        for entry in booked.get(account, ()):
+            if not entry.estimated and entry.cost_nano in owed:
+                owed.remove(entry.cost_nano)
+            elif not entry.estimated and entry.cost_nano:
+                nearest = min(owed, key=lambda nano: abs(nano - entry.cost_nano), default=0)
+                difference += abs(entry.cost_nano - nearest)
+                wrong.append(f"{account}: ours {entry.cost_nano}, theirs {nearest}")
+        theirs += sum(owed)
+        estimated_here = any(entry.estimated for entry in booked.get(account, ()))
+        if not estimated_here:
+            left += sum(nano > 0 for nano in owed)
+            wrong += [f"{account}: theirs {nano}, nothing of ours" for nano in owed if nano]
+    difference += sum(entry.cost_nano for entry in nameless if not entry.estimated)
+    everything = [*nameless, *(entry for entries in booked.values() for entry in entries)]
+    estimates = [entry for entry in everything if entry.estimated]
+    unbooked = max(0, left - sum(entry.estimated for entry in nameless))
     return Audit(
-        exact=exact,
+        exact=len(everything) - len(estimates),
         difference_nano=difference,
-        estimated=estimated,
-        ours_estimated_nano=ours,
-        theirs_estimated_nano=theirs + sum(left.values()),
+        estimated=len(estimates),
+        ours_estimated_nano=sum(entry.cost_nano for entry in estimates),
+        theirs_estimated_nano=theirs,
         unbooked=unbooked,
         proofs_exact=proofs,
-        examples=tuple(wrong[:8]),
+        examples=tuple(wrong[:8]) if difference or unbooked else (),
     )
-
-
-def _add(booked: dict[str, Booked], account: str, entry: Booked) -> None:
-    """Several requests may be one account: a popular question is called for again once its answer has gone."""
-    before = booked.setdefault(account, Booked())
-    before.cost_nano += entry.cost_nano
-    before.estimated = before.estimated or entry.estimated
 
 
 async def _entries(store: Store, tenant: str) -> dict[str, Booked]:
@@ -132,9 +130,9 @@ async def _numbers(store: Store, tenant: str) -> dict[str, str]:
     return numbers
 
 
-def billed(received: Iterable[Received]) -> dict[str, int]:
-    """What the upstream wants for each request, in nano-dollars at list price; a lie about usage is its word."""
-    owed: dict[str, int] = defaultdict(int)
+def billed(received: Iterable[Received]) -> dict[str, list[int]]:
+    """What the upstream wants for each call of an account, nano-dollars at list price; a lie of usage is its word."""
+    owed: dict[str, list[int]] = defaultdict(list)
     for call in received:
         mark = mark_of(call)
         if mark is None:
@@ -142,5 +140,5 @@ def billed(received: Iterable[Received]) -> dict[str, int]:
         per_input, per_output = NANO_PER_TOKEN[str(call.body["model"])]
         for bill in call.bills:
             told = (LIE["prompt_tokens"], LIE["completion_tokens"]) if mark[1] == "lies" else (bill.input, bill.output)
-            owed[f"{mark[1]} {mark[0]}"] += told[0] * per_input + told[1] * per_output
+            owed[f"{mark[1]} {mark[0]}"].append(told[0] * per_input + told[1] * per_output)
     return dict(owed)

@@ -359,6 +359,7 @@ def findings(most: int, minutes: float, folder: Path) -> list[Finding]:
     return [
         Finding(
             number=0,
+            mode="mutants",
             name="tests fail when a protection is taken out",
             done=f"{tried} of {len(chosen)} drawn mutants of money, access, cache and limits, Lua and Python",
             figure=f"{killed} killed, {killed / max(tried, 1):.0%}; survived: "

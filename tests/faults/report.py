@@ -17,6 +17,7 @@ class Finding:
     Attributes:
         number: of the promise in docs/reliability.md. name: of the check. done: load and faults, in words.
         figure: what was measured. bound: what it must be. holds: whether it is.
+        mode: the rig's own command for it, where it is not a promise's check.
     """
 
     number: int
@@ -26,11 +27,12 @@ class Finding:
     bound: str
     holds: bool
     took_s: float = 0.0
+    mode: str = ""
 
     @property
     def command(self) -> str:
         """How to measure this one again."""
-        return f"python -m tests.faults --only {self.number}"
+        return f"python -m tests.faults {self.mode or f'--only {self.number}'}"
 
 
 def line(finding: Finding) -> str:

@@ -77,17 +77,20 @@ def call(number: int, kind: str, model: str = "fake-small") -> Received:
 
 def test_the_audit_prices_by_its_own_list_and_takes_a_lie_by_its_word() -> None:
     bills = billed([call(1, "whole"), call(2, "lies"), call(1, "whole", "fake-large")])
-    assert bills == {"whole 1": 10 * 100 + 400 + 10 * 5_000 + 25_000, "lies 2": 7 * 100 + 11 * 400}
+    assert bills == {"whole 1": [10 * 100 + 400, 10 * 5_000 + 25_000], "lies 2": [7 * 100 + 11 * 400]}
 
 
 def test_the_audit_sees_a_wrong_charge_a_missing_one_and_one_too_many() -> None:
-    exact = Booked(cost_nano=1_400)
-    assert compared({"whole 1": exact}, [], {"whole 1": 1_400}, proofs=True).difference_nano == 0
-    assert compared({"whole 1": exact}, [], {"whole 1": 1_401}, proofs=True).difference_nano == 1
-    assert compared({"whole 1": exact}, [], {}, proofs=True).difference_nano == 1_400
-    assert compared({}, [], {"whole 1": 1_400}, proofs=True).unbooked == 1
-    assert compared({}, [Booked(cost_nano=9_999, estimated=True)], {"whole 1": 1_400}, proofs=True).unbooked == 0
-    estimate = compared({"slow 1": Booked(cost_nano=5, estimated=True)}, [], {"slow 1": 9}, proofs=True)
+    exact, guess = Booked(cost_nano=1_400), Booked(cost_nano=9_999, estimated=True)
+    assert compared({"whole 1": [exact]}, [], {"whole 1": [1_400]}, proofs=True).difference_nano == 0
+    assert compared({"whole 1": [exact]}, [], {"whole 1": [1_401]}, proofs=True).difference_nano == 1
+    assert compared({"whole 1": [exact]}, [], {}, proofs=True).difference_nano == 1_400
+    assert compared({}, [exact], {}, proofs=True).difference_nano == 1_400
+    assert compared({"whole 1": [exact, exact]}, [], {"whole 1": [1_400]}, proofs=True).difference_nano == 1_400
+    assert compared({}, [], {"whole 1": [1_400]}, proofs=True).unbooked == 1
+    assert compared({"popular 1": [exact]}, [], {"popular 1": [1_400, 1_400]}, proofs=True).unbooked == 1
+    assert compared({}, [guess], {"whole 1": [1_400]}, proofs=True).unbooked == 0
+    estimate = compared({"slow 1": [Booked(cost_nano=5, estimated=True)]}, [], {"slow 1": [9]}, proofs=True)
     assert (estimate.difference_nano, estimate.ours_estimated_nano, estimate.theirs_estimated_nano) == (0, 5, 9)
 
 

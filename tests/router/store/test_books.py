@@ -12,7 +12,7 @@ from router.store import Connection, State, Store, Window, epoch
 from router.store import books as books_module
 from router.store.books import Books
 from router.store.record import Entry
-from router.store.scripts import Ask, Reply, ignore
+from router.store.scripts import Ask, Reply, ignore, text
 from tests.store_servers import PATIENT_S, until
 
 
@@ -57,6 +57,7 @@ async def test_one_nano_dollar_of_difference_is_found(acme: Store, field: str) -
     assert not proof.exact
     (difference,) = proof.differences
     assert (difference.window, difference.scope) == ("t", field[2:])
+    assert difference.what == {"s": "spent", "h": "held"}[field[0]]
     assert difference.counter_nano == difference.record_nano + 1
 
 
@@ -263,3 +264,22 @@ async def test_a_disk_that_takes_nothing_costs_a_warning_and_not_the_start(
     (tmp_path / "file").write_text("in the way")
     assert await epoch.enter(acme.connection, tmp_path / "file" / "epoch") == acme.epoch
     assert "cannot be written" in caplog.text
+
+
+async def test_a_budget_that_was_removed_does_not_come_back_with_an_export(acme: Store) -> None:
+    await acme.ledger.set_budget("acme", "gone", 5, Window.DAY)
+    await acme.ledger.remove_budget("acme", "gone")
+    saved = await exported(acme)
+    await acme.connection.ask(Ask(("FLUSHALL",), ignore))
+    await epoch.restore(acme.connection, acme.epoch)
+    await acme.books.rebuild("acme", acme.epoch, saved)
+    await acme.directory.declare_tenant("acme")
+    assert "gone" not in {budget.name for budget in (await acme.ledger.standing("acme")).budgets}
+
+
+async def test_rebuilt_windows_are_kept_as_long_as_others(acme: Store) -> None:
+    await acme.books.rebuild("acme", acme.epoch)
+    keys = await acme.connection.ask(Ask(("KEYS", "b:{acme}:w:[dm]:*"), lambda reply: [text(key) for key in reply]))
+    days = {key.split(":")[3]: await acme.connection.ask(Ask(("TTL", key), int)) / 86_400 for key in keys}
+    assert 99 < days["d"] <= 101
+    assert 799 < days["m"] <= 831

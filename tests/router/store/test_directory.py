@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from router.auth import authenticate
 from router.errors import Conflict, Forbidden, InvalidKey, NotFound, StoreUnavailable
 from router.store import ADMIN, INFERENCE, Connection, Directory, Limits, Store, Token, embedded
 from router.store.directory import FRESH_S
@@ -28,6 +29,32 @@ async def test_a_key_opens_its_tenant(store: Store) -> None:
     assert [principal.may_use(model) for model in "abcd"] == [False, True, False, False]
     assert (principal.may(INFERENCE), principal.may(ADMIN)) == (True, False)
     assert principal.scope == f"key:{key.id}"
+
+
+async def test_a_key_authenticates_for_its_scopes_and_for_no_other(store: Store) -> None:
+    await store.directory.create_tenant("acme")
+    key, token = await store.directory.create_key("acme", scopes=frozenset({INFERENCE}))
+    headers = [(b"authorization", b"Bearer " + token.encode())]
+    assert (await authenticate(store.directory, headers, scope=INFERENCE)).key == key
+    with pytest.raises(Forbidden, match=ADMIN):
+        await authenticate(store.directory, headers, scope=ADMIN)
+
+
+async def test_a_rotated_key_s_old_one_works_for_its_grace_and_no_longer(store: Store) -> None:
+    now = time.time()
+    directory = store.directory
+    directory._clock = lambda: now  # pyright: ignore[reportPrivateUsage] # the clock of a test
+    await directory.create_tenant("acme")
+    old, before = await directory.create_key("acme", limits=Limits(concurrency=3), models=frozenset({"m"}))
+    fresh, after = await directory.rotate_key(old.id, grace_s=60)
+    assert (fresh.limits, fresh.models, fresh.scopes) == (old.limits, old.models, old.scopes)
+    assert (await directory.principal(before)).key.id == old.id
+    now += 61
+    with pytest.raises(InvalidKey, match="expired"):
+        await directory.principal(before)
+    assert (await directory.principal(after)).key == fresh
+    with pytest.raises(Conflict):
+        await directory.rotate_key(old.id)
 
 
 @pytest.mark.parametrize(

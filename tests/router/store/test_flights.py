@@ -64,6 +64,7 @@ async def test_a_leader_that_dies_is_followed_by_the_next(connection: Connection
     flights = Flights(connection)
     dead = await connection.ask(flights.look_ask("acme", "k", "dead", lease_s=0.2))
     assert dead.role is Role.LEAD
+    assert await connection.ask(Ask(("PTTL", "b:{acme}:f:k"), int)) <= 200
     assert (await flights.look("acme", "k", "next")).role is Role.FOLLOW
     looks = await asyncio.gather(*(flights.follow("acme", "k", f"r{n}", wait_s=5) for n in range(1)))
     assert [look.role for look in looks] == [Role.LEAD]

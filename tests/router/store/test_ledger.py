@@ -131,6 +131,7 @@ async def test_a_budget_that_is_set_late_counts_what_was_spent_before(ledger: Le
     with pytest.raises(BudgetExhausted, match="daily"):
         await ledger.reserve("acme", "h2", 1)
     assert await ledger.remove_budget("acme", "daily")
+    assert not await ledger.remove_budget("acme", "daily")
     await ledger.reserve("acme", "h3", 1)
 
 
