@@ -31,6 +31,9 @@ from router.wire.head import BoundedHead
 
 # Between a load balancer and us, our side must be the one that stays: its idle time-outs are 60 s or less.
 KEEP_ALIVE_S = 75
+# A worker that says nothing for so long is killed and replaced. uvicorn's 5 s kill healthy ones on a busy machine, in the
+# middle of their requests: importing LiteLLM alone may hold a worker's interpreter for seconds.
+WORKER_SILENT_S = 60
 
 
 def serve(
@@ -96,6 +99,7 @@ def _options(settings: Settings) -> dict[str, object]:
         "date_header": False,
         "proxy_headers": False,  # nothing here depends on the client's address
         "timeout_keep_alive": KEEP_ALIVE_S,
+        "timeout_worker_healthcheck": WORKER_SILENT_S,
         "timeout_graceful_shutdown": int(server.drain_timeout_s) or 1,
     }
 
