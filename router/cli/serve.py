@@ -31,8 +31,8 @@ from router.wire.head import BoundedHead
 
 # Between a load balancer and us, our side must be the one that stays: its idle time-outs are 60 s or less.
 KEEP_ALIVE_S = 75
-# A worker that says nothing for so long is killed and replaced. uvicorn's 5 s kill healthy ones on a busy machine, in the
-# middle of their requests: importing LiteLLM alone may hold a worker's interpreter for seconds.
+# A worker that does not answer its supervisor for so long is killed and replaced. uvicorn's own 5 s are too few on a
+# busy machine, where importing LiteLLM alone may hold a worker's interpreter for seconds.
 WORKER_SILENT_S = 60
 
 
