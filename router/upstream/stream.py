@@ -55,15 +55,18 @@ async def events(
 ) -> AsyncGenerator[bytes]:
     """The answer's events, as they come. `deadline` is in the event loop's time. Raises UpstreamError."""
     reader = EventReader()
+    silence = _Silence(response.content, tally, deadline=deadline, stall_s=stall_s)
     try:
         while not translation.done:
-            chunk = await _next_bytes(response, tally, name=name, deadline=deadline, stall_s=stall_s)
+            chunk = await _next_bytes(response.content, silence, name)
             if not chunk:
                 break
             if frames := _frames(reader.feed(chunk), translation, tally):
                 yield frames
     except EventTooLargeError:
         raise faults.garbage(name, "an event that does not end") from None
+    finally:
+        silence.end()
     if (rest := reader.close()) and not translation.done and (frames := _frames([rest], translation, tally)):
         yield frames
     if not translation.done and tally.choices_finished < choices:
@@ -80,16 +83,62 @@ def _frames(payloads: list[bytes], translation: Translation, tally: Tally) -> by
     return b"".join(out)
 
 
-async def _next_bytes(
-    response: aiohttp.ClientResponse, tally: Tally, *, name: str, deadline: float, stall_s: float
-) -> bytes:
-    """The next bytes, b"" at the end. The first may take until the deadline: the model may be thinking."""
-    stalls_at = asyncio.get_running_loop().time() + stall_s if tally.chunks else deadline
+async def _next_bytes(content: aiohttp.StreamReader, silence: _Silence, name: str) -> bytes:
+    """The next bytes, b"" at the end."""
+    silence.begins()
     try:
-        async with asyncio.timeout_at(min(deadline, stalls_at)):
-            return await response.content.readany()
+        return await content.readany()
     except TimeoutError:
-        stalled = stalls_at < deadline
-        raise faults.timeout(name, "stalled in the middle of a stream" if stalled else "took too long") from None
+        raise faults.timeout(
+            name, "stalled in the middle of a stream" if silence.stalled else "took too long"
+        ) from None
     except (aiohttp.ClientError, OSError) as error:
         raise faults.from_exception(error, name) from None
+    finally:
+        silence.is_broken()
+
+
+class _Silence:
+    """Ends the wait for a provider that has gone silent. One timer per stream: one per chunk costs more than its relay.
+
+    Before the first events the model may be thinking, so that silence may last until the deadline; from then on it may
+    last `stall_s` seconds. What passes while nobody waits for the provider is the client's time, and no silence.
+
+    Attributes:
+        stalled: whether it was `stall_s` that has passed, and not the deadline (in the event loop's time).
+    """
+
+    def __init__(self, content: aiohttp.StreamReader, tally: Tally, *, deadline: float, stall_s: float) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._content = content
+        self._tally = tally
+        self._deadline = deadline
+        self._stall_s = stall_s
+        self._ends_at: float | None = None
+        self.stalled = False
+        self._timer = self._loop.call_at(min(deadline, self._loop.time() + stall_s), self._look)
+
+    def begins(self) -> None:
+        """Somebody waits for the next bytes."""
+        stalls_at = self._loop.time() + self._stall_s if self._tally.chunks else self._deadline
+        self._ends_at = min(self._deadline, stalls_at)
+        if self._loop.time() >= self._deadline:
+            self._content.set_exception(TimeoutError())
+
+    def is_broken(self) -> None:
+        """They have come."""
+        self._ends_at = None
+
+    def end(self) -> None:
+        """Nothing more is waited for."""
+        self._timer.cancel()
+
+    def _look(self) -> None:
+        now = self._loop.time()
+        if self._ends_at is not None and now >= self._ends_at:
+            self.stalled = self._ends_at < self._deadline
+            self._content.set_exception(TimeoutError())
+            return
+        # A wait that begins later, or that the first events shorten, ends in a whole `stall_s`, or at the deadline.
+        known = [at for at in (self._ends_at, self._deadline) if at is not None and at > now]
+        self._timer = self._loop.call_at(min(now + self._stall_s, *known), self._look)
