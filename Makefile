@@ -8,7 +8,7 @@ export LITELLM_LOCAL_MODEL_COST_MAP := True
 export LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS := True
 
 .DEFAULT_GOAL := help
-.PHONY: help run test setup setup-dev check lint fix bench faults audit docs lock clean
+.PHONY: help run test setup setup-dev check lint fix bench faults audit demo-learning docs lock clean
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ faults: setup-dev ## show every promise of docs/reliability.md against real proc
 
 audit: setup-dev ## look every pinned dependency up in the advisories' database; without a network it says so
 	@$(BIN)/python -m tests.audit requirements/serve.txt requirements/dev.txt
+
+demo-learning: setup-dev ## a gateway learns from a month of its own traffic (docs/guides/learning.md); ARGS=--help
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.learning $(ARGS)
 
 docs: setup-dev ## check the documents: links, examples, and every table against the code
 	$(BIN)/python -m pytest tests/test_docs.py $(ARGS)
