@@ -36,6 +36,7 @@ from router.store.outbox import Outbox, Settlement
 from router.store.outcomes import OutcomeStream
 from router.store.pace import PaceBook
 from router.store.scripts import Ask, text
+from router.store.sessions import SCRIPTS as SESSION_SCRIPTS
 from router.store.sessions import SessionBook, SessionNote
 from router.store.trips import NO_SESSION, SCRIPTS, Answer, Opening, Places, Receipt, Wanted, admit_ask, close_ask
 from router.store.upkeep import Upkeep
@@ -106,7 +107,7 @@ class Store:
         store = cls(connection, pepper)
         try:
             store.epoch = store.directory.epoch = await enter(connection, memory)
-            await connection.run(*(script.load_ask() for script in SCRIPTS))
+            await connection.run(*(script.load_ask() for script in (*SCRIPTS, *SESSION_SCRIPTS)))
         except BaseException:
             await connection.close()
             raise

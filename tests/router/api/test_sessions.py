@@ -68,15 +68,16 @@ def test_a_session_spends_its_own_money_and_no_more(
 def test_calls_at_the_same_moment_do_not_pass_the_session_s_money(
     client: httpx.Client, upstream: FakeUpstream, books: Books, session: str
 ) -> None:
-    before, budget = books.settled(), 0.5
+    before, budget = books.settled(), 0.08
+    fields = {"model": "large", "max_tokens": 1_000}
+    upstream.say(*[Answer(output_tokens=500)] * 12)  # one after the other they would pass it as well
     with ThreadPoolExecutor(8) as pool:
-        asked = [
-            pool.submit(ask, client, session, model="large", rung={"session_budget_usd": budget}) for _ in range(8)
-        ]
+        asked = [pool.submit(ask, client, session, rung={"session_budget_usd": budget}, **fields) for _ in range(12)]
         codes = [each.result().status_code for each in asked]
+    upstream._script.clear()  # pyright: ignore[reportPrivateUsage] - what was not asked for
     assert set(codes) == {200, 429}
     assert (books.settled() - before) / 1e9 <= budget
-    assert ask(client, session, model="large", rung={"session_budget_usd": budget}).status_code == 200
+    assert ask(client, session, rung={"session_budget_usd": 1.0}, **fields).status_code == 200
 
 
 def test_another_model_gets_the_history_without_the_thinking_of_the_last(
