@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
+from router.errors import StoreUnavailable
 from router.store import embedded
 from router.store.scripts import Ask, ignore
 from tests.faults.proxy import Network, proxied
@@ -178,7 +179,13 @@ async def _lost_primary(rig: Rig) -> Finding:
             async def all_serve() -> bool:
                 return all([await _serves(stage, tenant) for tenant in tenants])
 
-            back = await happens(all_serve, 30)
+            async def seen_by_us() -> bool:  # our own connection has to find the new primary too
+                try:
+                    return bool([await stage.store.ledger.standing(tenant) for tenant in tenants])
+                except StoreUnavailable:
+                    return False
+
+            back = await happens(all_serve, 30) and await happens(seen_by_us, 30)
             took = time.monotonic() - began
             over = 0
             for tenant in tenants:
