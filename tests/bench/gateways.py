@@ -97,10 +97,13 @@ def _await_ready(process: subprocess.Popen[str], port: int, path: str, log: Path
 
 @contextmanager
 def rung(programs: Programs, cores: Cores, command: Path, folder: Path, base_url: str, port: int) -> Generator[Target]:
-    """`rung serve --workers 1`, complete: classifier, policy, ledger, cache, receipts, its own store in `folder`."""
+    """`rung serve --workers 1`, complete: classifier, policy, ledger, cache, receipts, its own store in `folder`.
+
+    Without the decision log's files, as the proxy has no callbacks: a process of its own writes them, in bursts.
+    """
     config = folder / "rung.yaml"
     config.write_text(json.dumps(rung_config(base_url)), encoding="utf-8")  # JSON is YAML
-    env = _environment(RUNG_CONFIG=str(config), RUNG_STORE__DATA_DIR=str(folder / "data"))
+    env = _environment(RUNG_CONFIG=str(config), RUNG_STORE__DATA_DIR=str(folder / "data"), RUNG_LOG__URL="off")
     log = folder / "rung.log"
     with log.open("w", encoding="utf-8") as out:
         serve = [str(command), "serve", "--workers", "1", "--port", str(port)]
