@@ -44,4 +44,5 @@ def test_ray_gives_the_same_model_to_within_a_millionth(tmp_path: Path, ray_engi
     here = learn(read, rows, artefact="default", engine=LocalEngine(), units=8)
     there = learn(read, rows, artefact="default", engine=ray_engine, units=8)
     assert np.abs(here.solution.theta - there.solution.theta).max() < 1e-6
-    assert np.abs(here.network.out - there.network.out).max() < 1e-5  # kept in single precision, seen to differ by 1.7e-6
+    single = np.abs(here.network.out - there.network.out).max()  # kept in single precision: 1.7e-6 was seen
+    assert single < 1e-5
