@@ -13,9 +13,8 @@ import secrets
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -35,6 +34,8 @@ LEASE_S = 45  # a writer that died is replaced within a minute
 RENEW_S = 15
 STORE_PATIENCE_S = 5.0  # this process waits where a request would not
 RESTART_S = 5.0  # after an end that nobody ordered
+END_S = 5.0  # it ends at once when it is told to; one that is stuck is killed
+COMMAND = (sys.executable, "-m", "router.decision_log")
 NICENESS = 10  # requests first
 _STORE_URL = "RUNG_INTERNAL_LOG_STORE_URL"
 
@@ -97,12 +98,19 @@ class WriterChild:
     Args:
         settings: where they have no log, or its libraries are missing, nothing is started (and the log says so).
         store_url: the gateway's store.
+        command: what the process runs.
+        end_s: how long it has to end when it is told to, before it is killed.
     """
 
-    def __init__(self, settings: Settings, store_url: str) -> None:
+    def __init__(
+        self, settings: Settings, store_url: str, *, command: Sequence[str] = COMMAND, end_s: float = END_S
+    ) -> None:
+        self._command = command
+        self._end_s = end_s
         self._environment = {**os.environ, _STORE_URL: store_url}
         self._wanted = _is_possible(settings)
         self._stopping = threading.Event()
+        self._starting = threading.Lock()  # held while a child is made, so that none is made after the end
         self._child: subprocess.Popen[bytes] | None = None
         # The kernel ends the child with the thread that started it, so this one lives as long as the gateway.
         self._keeper = threading.Thread(target=self._keep, name="rung-log-keeper", daemon=True)
@@ -116,18 +124,29 @@ class WriterChild:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stopping.set()
-        if self._wanted:
-            if self._child is not None:
-                self._child.terminate()
-            self._keeper.join()
+        if not self._wanted:
+            return
+        with self._starting:
+            child = self._child
+        if child is not None:
+            child.terminate()
+            self._keeper.join(self._end_s)
+            child.kill()  # does nothing to one that has ended
+        self._keeper.join()
 
     def _keep(self) -> None:
-        command = [str(Path(sys.executable)), "-m", "router.decision_log"]
-        while not self._stopping.is_set():
-            self._child = subprocess.Popen(command, env=self._environment, stdin=subprocess.PIPE)  # noqa: S603 - our own
-            self._child.wait()
+        while (child := self._start()) is not None:
+            with child:  # waits, and closes its standard input
+                child.wait()
             if not self._stopping.wait(RESTART_S):
                 log.warning("the writer of the decision log ended by itself and is started again")
+
+    def _start(self) -> subprocess.Popen[bytes] | None:
+        with self._starting:
+            if self._stopping.is_set():
+                return None
+            self._child = subprocess.Popen(self._command, env=self._environment, stdin=subprocess.PIPE)  # noqa: S603 - our own
+            return self._child
 
 
 def _is_possible(settings: Settings) -> bool:
