@@ -8,7 +8,10 @@ themselves, from a folder or an fsspec URL that all of them reach.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeVar
+
+from threadpoolctl import threadpool_limits
 
 Part = TypeVar("Part")
 Result = TypeVar("Result")
@@ -28,7 +31,7 @@ class Engine(Protocol):
 
 
 class LocalEngine:
-    """This process, one part after the other; numpy's own threads do the rest."""
+    """This process, one part after the other."""
 
     def map(self, function: Callable[[Part], Result], parts: Iterable[Part]) -> Iterator[Result]:
         """The results in the order of the parts, each made when it is asked for."""
@@ -66,6 +69,14 @@ class RayEngine:
             waiting.append(remote.remote(part))
         while waiting:
             yield self._ray.get(waiting.pop(0))
+
+
+def one_thread() -> AbstractContextManager[Any]:
+    """Keep BLAS to one thread: with more it cuts matrices in other places, and the last digits change.
+
+    Ray gives its tasks one thread each; what must come to the same here as there, to the bit, runs within this.
+    """
+    return threadpool_limits(limits=1, user_api="blas")
 
 
 def engine_named(name: str, *, address: str | None = None) -> Engine:

@@ -50,8 +50,8 @@ class Basis:
     scale: Floats
 
     def phi(self, x: Floats) -> Floats:
-        """(n, D) float32 of inputs (n, d)."""
-        return ((_raw(self.network, self.own, x) - self.shift) * self.scale).astype(np.float32)
+        """(n, D) float32 of inputs (n, d), worked out in double precision: the last digits hang on no processor."""
+        return ((_raw(self.network, self.own, x.astype(np.float64)) - self.shift) * self.scale).astype(np.float32)
 
     @property
     def width(self) -> int:

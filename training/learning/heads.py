@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from classifier.artefact import load
 from classifier.head import Network
 from classifier.model import DifficultyModel
-from training.engine import Engine
+from training.engine import Engine, one_thread
 from training.learning.basis import UNITS, Basis, make_basis, without_heads
 from training.learning.dataset import Rows
 from training.learning.ingest import Log
@@ -78,13 +78,14 @@ def learn(
         DataError: no row has an input.
     """
     base = load(artefact)
-    basis = basis_for(log, rows, base, artefact, without=without, seed=seed, units=units)
-    sums = Sums.empty(len(rows.models), basis.width)
-    for part in engine.map(_sums, _tasks(log, rows, basis, artefact)):
-        sums.add(part)
-    if not sums.count.sum():
-        raise DataError("no labelled query has its vectors in the log, or a text to make them from")
-    return finish(basis, solve(sums), rows.models, *_sample(log, rows, basis, artefact, seed))
+    with one_thread():
+        basis = basis_for(log, rows, base, artefact, without=without, seed=seed, units=units)
+        sums = Sums.empty(len(rows.models), basis.width)
+        for part in engine.map(_sums, _tasks(log, rows, basis, artefact)):
+            sums.add(part)
+        if not sums.count.sum():
+            raise DataError("no labelled query has its vectors in the log, or a text to make them from")
+        return finish(basis, solve(sums), rows.models, *_sample(log, rows, basis, artefact, seed))
 
 
 def basis_for(
@@ -157,17 +158,19 @@ def _tasks(log: Log, rows: Rows, basis: Basis, artefact: str) -> list[_Task]:
 
 
 def _sums(task: _Task) -> Sums:
+    """The worker's part, with one thread wherever it works: equal parts, equal bits."""
     sums = Sums.empty(task.models, task.basis.width)
-    for path, rows, place in task.pieces:
-        distinct, again = np.unique(rows, return_inverse=True)  # several rungs of one query are labelled
-        for where, x in read_inputs(path, distinct, task.artefact):
-            phi = task.basis.phi(x)
-            here = np.flatnonzero((again >= where.start) & (again < where.stop))
-            inputs, at = phi[again[here] - where.start], place[here]
-            good = np.isfinite(inputs).all(axis=1)
-            sums.add_rows(
-                inputs[good], task.model[at][good], task.fold[at][good], task.y[at][good], task.weight[at][good]
-            )
+    with one_thread():
+        for path, rows, place in task.pieces:
+            distinct, again = np.unique(rows, return_inverse=True)  # several rungs of one query are labelled
+            for where, x in read_inputs(path, distinct, task.artefact):
+                phi = task.basis.phi(x)
+                here = np.flatnonzero((again >= where.start) & (again < where.stop))
+                inputs, at = phi[again[here] - where.start], place[here]
+                good = np.isfinite(inputs).all(axis=1)
+                sums.add_rows(
+                    inputs[good], task.model[at][good], task.fold[at][good], task.y[at][good], task.weight[at][good]
+                )
     return sums
 
 
