@@ -105,6 +105,7 @@ class Features:
 
     def __init__(self, tokens: Sequence[str]) -> None:
         self._cue = cue_table(tokens)
+        self._cues: list[int] = self._cue.tolist()
         self._log_rank = np.log(np.arange(len(tokens), dtype=np.float32) + 100.0)
         self._rare_from = np.float32(np.log(_RARE_RANK + 100.0))
         self._classes = _class_matrix()
@@ -112,45 +113,45 @@ class Features:
 
     def compute(self, reading: Reading, rows: NDArray[np.intp]) -> NDArray[np.float32]:
         """(len(NAMES),) the features of what was read; `rows` are the table rows of its words."""
+        classes, cues = len(BYTES), len(CLASSES)
+        found = np.empty(len(NAMES), np.float32)
+        found[: len(_SHAPE)] = self._shape(reading, rows)
+        own = found[len(_SHAPE) :]
         counts = self._classes @ reading.histogram
-        cues = np.bincount(self._cue[rows], minlength=len(CLASSES) + 1)[:-1].astype(np.float32)
-        found = max(len(rows), 1)
-        return np.concatenate((
-            self._shape(reading, rows),
-            (counts + self._usual) / np.float32(len(reading.raw) + SMOOTHING),
-            np.log1p(counts),
-            cues / np.float32(found),
-            np.log1p(cues),
-        ))  # fmt: skip
+        share = np.add(counts, self._usual, out=own[:classes])
+        share /= np.float32(len(reading.raw) + SMOOTHING)
+        np.log1p(counts, out=own[classes : 2 * classes])
+        own[-cues:] = np.bincount(self._cue[rows], minlength=cues + 1)[:-1]
+        np.divide(own[-cues:], np.float32(max(len(rows), 1)), out=own[-2 * cues : -cues])
+        np.log1p(own[-cues:], out=own[-cues:])
+        return found
 
-    def _shape(self, reading: Reading, rows: NDArray[np.intp]) -> NDArray[np.float32]:
+    def _shape(self, reading: Reading, rows: NDArray[np.intp]) -> tuple[float, ...]:
         raw, words = reading.raw, reading.words
         count = max(len(words), 1)
         sentences = len(_SENTENCE.findall(raw)) + 1
         numbers = _NUMBER.findall(raw)
-        lengths = [len(word) for word in words] or [0]
-        opening = int(self._cue[rows[0]]) if rows.size else -1
-        return np.array(
-            (
-                math.log1p(reading.chars),
-                math.log1p(len(words)),
-                math.log1p(len(raw)),
-                sum(lengths) / count,
-                math.log1p(sentences),
-                len(words) / sentences,
-                len(_OPTION.findall(raw)),
-                math.log1p(len(numbers)),
-                min(max(map(len, numbers), default=0), 20),
-                len(set(words)) / count,
-                len(rows) / count,
-                max(len(words) - len(rows), 0) / count,
-                *self._rarity(rows),
-                opening in _QUESTION_CLASSES,
-                opening in _TASK_CLASSES,
-                min(max(lengths), 40),
-                (raw.find(b"\n") + 1 or len(raw) + 1) / (len(raw) + 1),
-            ),
-            dtype=np.float32,
+        lengths = list(map(len, words)) or [0]
+        opening = self._cues[rows[0]] if rows.size else -1
+        first_line = raw.find(b"\n")
+        return (
+            math.log1p(reading.chars),
+            math.log1p(len(words)),
+            math.log1p(len(raw)),
+            sum(lengths) / count,
+            math.log1p(sentences),
+            len(words) / sentences,
+            len(_OPTION.findall(raw)) if first_line >= 0 else 0,
+            math.log1p(len(numbers)),
+            min(max(map(len, numbers), default=0), 20),
+            len(set(words)) / count,
+            len(rows) / count,
+            max(len(words) - len(rows), 0) / count,
+            *self._rarity(rows),
+            opening in _QUESTION_CLASSES,
+            opening in _TASK_CLASSES,
+            min(max(lengths), 40),
+            (first_line + 1 or len(raw) + 1) / (len(raw) + 1),
         )
 
     def _rarity(self, rows: NDArray[np.intp]) -> tuple[float, float, float, float]:

@@ -39,9 +39,12 @@ class Network:
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Standardised input (D,), hidden units (E * h,) and outputs (E, O) of one input (D,)."""
         z = self.standardise(x)
-        units = np.maximum(z @ self.hidden + self.hidden_bias, 0.0)
-        by_member = (units.reshape(self.out.shape[0], 1, -1) @ self.out)[:, 0, :]
-        return z, units, by_member + (z @ self.skip + self.bias)
+        units = z @ self.hidden
+        units += self.hidden_bias
+        np.maximum(units, 0.0, out=units)
+        outputs = (units.reshape(self.out.shape[0], 1, -1) @ self.out)[:, 0, :]
+        outputs += z @ self.skip + self.bias
+        return z, units, outputs
 
     def outputs_many(self, x: Tensor) -> Tensor:
         """(n, E, O) for many inputs (n, D)."""
@@ -51,26 +54,27 @@ class Network:
 
     def standardise(self, x: Tensor) -> Tensor:
         """The input as the first layer sees it."""
-        return np.minimum(np.maximum((x - self.shift) * self.gain, -CLIP), CLIP)
+        z = x - self.shift
+        z *= self.gain
+        return np.minimum(np.maximum(z, -CLIP, out=z), CLIP, out=z)
 
 
 def sigmoid(z: Tensor) -> Tensor:
     """The logistic function, safe for large arguments."""
-    return (0.5 * (1.0 + np.tanh(0.5 * z))).astype(np.float32)
-
-
-def softplus(z: Tensor) -> Tensor:
-    """log(1 + exp(z)), safe for large arguments."""
-    return np.logaddexp(0.0, z).astype(np.float32)
+    risen = np.tanh(0.5 * z)
+    risen += 1.0
+    risen *= 0.5
+    return risen.astype(np.float32, copy=False)
 
 
 def rising(z: Tensor) -> Tensor:
     """Logits (..., L) that never fall along the last axis: the first as it is, then positive steps."""
-    steps = np.concatenate((z[..., :1], softplus(z[..., 1:])), axis=-1)
-    return np.cumsum(steps, axis=-1)
+    steps = np.array(z)
+    np.logaddexp(0.0, z[..., 1:], out=steps[..., 1:])  # log(1 + exp(z)), safe for large z
+    return np.add.accumulate(steps, axis=-1)
 
 
 def softmax(z: Tensor) -> Tensor:
     """Probabilities along the last axis."""
-    shifted = np.exp(z - z.max(axis=-1, keepdims=True))
-    return shifted / shifted.sum(axis=-1, keepdims=True)
+    shifted = np.exp(z - np.maximum.reduce(z, axis=-1, keepdims=True))
+    return shifted / np.add.reduce(shifted, axis=-1, keepdims=True)

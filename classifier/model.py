@@ -77,6 +77,9 @@ class DifficultyModel:
         self._to_base = network.out[:, :, 0].reshape(-1) / len(network.out)
         self._abilities = np.array(layout.abilities, np.float32)
         self._trivial = np.array(layout.trivial, np.float32)
+        self._slope, self._offset = np.float32(layout.slope), np.float32(layout.offset)
+        self._skip_to_base = np.ascontiguousarray(network.skip[:, 0])
+        self._features_in = np.ascontiguousarray(network.hidden[inputs.sizes[0] :])
         self.cheap_weights = interpolation(self._abilities, layout.cheap)
 
     @property
@@ -96,7 +99,7 @@ class DifficultyModel:
         members, layout = len(outputs), self.layout
         mean = np.add.reduce(outputs, 0) / members
         levels, kinds = len(layout.abilities), len(layout.kinds)
-        gate = float(sigmoid(mean[layout.gate])) if layout.trivial else 0.0
+        gate = float(sigmoid(mean[layout.gate : layout.gate + 1])[0]) if layout.trivial else 0.0
         by_member = self._success(outputs[:, :levels], gate)
         success = np.add.reduce(by_member, 0) / members
         shares = softmax(mean[levels : levels + kinds])
@@ -124,10 +127,13 @@ class DifficultyModel:
 
     def _success(self, raw: Vector, gate: float | Vector) -> Vector:
         """Calibrated success (..., L), drawn to that of trivial questions by the gate; both rise with the level."""
-        success = sigmoid(np.float32(self.layout.slope) * rising(raw) + np.float32(self.layout.offset))
-        if not self.layout.trivial:
-            return success
-        return success + np.asarray(gate, np.float32) * (self._trivial - success)
+        logits = rising(raw)
+        logits *= self._slope
+        logits += self._offset
+        success = sigmoid(logits)
+        if self.layout.trivial:
+            success += np.asarray(gate, np.float32) * (self._trivial - success)
+        return success
 
     def _error(self, spread: float, query: Query) -> float:
         error = self.layout.spread_floor + self.layout.spread_factor * spread
@@ -147,9 +153,14 @@ class DifficultyModel:
 
     def _pushes(self, z: Vector, units: Vector) -> tuple[Vector, float]:
         """By how much each hand feature (features,) and the vector moved the logit of failure: gradient times input."""
-        slope = self.network.hidden @ np.where(units > 0, self._to_base, np.float32(0.0)) + self.network.skip[:, 0]
-        pushes, embedded = -z * slope, self.inputs.sizes[0]
-        return pushes[embedded:], float(np.add.reduce(pushes[:embedded]))
+        net, embedded = self.network, self.inputs.sizes[0]
+        to_base = (units > 0) * self._to_base
+        slope = self._features_in @ to_base
+        slope += net.skip[embedded:, 0]
+        slope *= z[embedded:]
+        # What all inputs moved is known from the units without another pass over the vector's weights.
+        everything = float((units - net.hidden_bias) @ to_base + z @ self._skip_to_base)
+        return -slope, float(np.add.reduce(slope)) - everything
 
 
 def interpolation(abilities: Vector, at: float) -> Vector:

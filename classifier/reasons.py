@@ -98,13 +98,13 @@ _GROUPS: Final = (
     *((phrase, "", f"log_cue_{cue}", 0.0, 0.5, (f"cue_{cue}", f"log_cue_{cue}")) for cue, phrase in _ASKS.items()),
 )
 _INDEX: Final = {name: position for position, name in enumerate(NAMES)}
-_TELLS: Final = np.array([_INDEX[tell] for _, _, tell, *_ in _GROUPS])
-_LOW: Final = np.array([low for *_, low, _, _ in _GROUPS], np.float32)
-_HIGH: Final = np.array([high for *_, high, _ in _GROUPS], np.float32)
+_TELLS: Final = [_INDEX[tell] for _, _, tell, *_ in _GROUPS]
+_LOW: Final = [float(np.float32(low)) for *_, low, _, _ in _GROUPS]  # features are in single precision
+_HIGH: Final = [float(np.float32(high)) for *_, high, _ in _GROUPS]
 _MEMBERS: Final = np.zeros((len(_GROUPS), len(NAMES)), np.float32)
 for _row, (*_, _names) in enumerate(_GROUPS):
     _MEMBERS[_row, [_INDEX[name] for name in _names]] = 1.0
-_PHRASES: Final = [(high, low, "") for high, low, *_ in _GROUPS]
+_PHRASES: Final = [(high, low) for high, low, *_ in _GROUPS]
 assert set(_ASKS) <= set(CLASSES)  # noqa: S101 - a word class that is gone is a programming error, found at import
 
 
@@ -121,19 +121,22 @@ def top_reasons(
         triviality: probability that anyone can answer this.
     """
     total = _MEMBERS @ pushes
-    tells = features[_TELLS]
-    which = np.where(tells >= _HIGH, 0, np.where(tells < _LOW, 1, 2)).tolist()
     sizes: dict[str, float] = {}
-    for row in np.argsort(-np.abs(total))[: 4 * COUNT].tolist():  # some have no words, some share theirs
-        phrase = _PHRASES[row][which[row]]
+    for row in np.abs(total).argsort()[: -4 * COUNT - 1 : -1].tolist():  # some have no words, some share theirs
+        phrase = _phrase(row, features.item(_TELLS[row]))
         if phrase:
-            sizes[phrase] = sizes.get(phrase, 0.0) + float(total[row])
+            sizes[phrase] = sizes.get(phrase, 0.0) + total.item(row)
     subject = _KINDS.get(kind, kind)
     sizes[subject] = sizes.get(subject, 0.0) + by_vector
     said = sorted(sizes.items(), key=lambda item: -abs(item[1]))
     trivial = ("easier: " + _trivial(features),) if triviality >= SURE else ()
-    wanted = (*trivial, *(_signed(*item) for item in said if abs(item[1]) >= WORTH_SAYING))
+    wanted = (*trivial, *(_signed(*item) for item in said[: COUNT + 1] if abs(item[1]) >= WORTH_SAYING))
     return tuple(dict.fromkeys(wanted))[:COUNT]
+
+
+def _phrase(row: int, tell: float) -> str:
+    high, low = _PHRASES[row]
+    return high if tell >= _HIGH[row] else low if tell < _LOW[row] else ""
 
 
 def _signed(phrase: str, push: float) -> str:
