@@ -96,9 +96,9 @@ class Answering:
         """Release a hold that is being made for a request whose client has gone: no call was made."""
         self._settler.release(reserving)
 
-    def keep_pace(self, turn: Turn, *, before: bytes, after: bytes, lost: Callable[[], None]) -> None:
-        """Store a step of the tenant's pacing, beside the request; `lost` is told where it was not stored."""
-        self._settler.keep_pace(turn.principal.tenant.id, before=before, after=after, lost=lost)
+    def keep_pace(self, payer: str, *, before: bytes, after: bytes, lost: Callable[[], None]) -> None:
+        """Store a step of a tenant's pacing, beside the request; `lost` is told where it was not stored."""
+        self._settler.keep_pace(payer, before=before, after=after, lost=lost)
 
     async def complete(self, turn: Turn, decision: Decision, hold: Hold) -> Reply:
         """The whole answer.

@@ -45,9 +45,9 @@ class Arrivals:
     def __init__(self) -> None:
         self._tallies: OrderedDict[tuple[str, str], _Tally] = OrderedDict()
 
-    def add(self, tenant: str, budgets: Iterable[str], decision: Decision) -> None:
-        """One more request, which these budgets pay."""
-        for budget in budgets:
+    def add(self, paid_by: Iterable[tuple[str, Iterable[str]]], decision: Decision) -> None:
+        """One more request, which these budgets of these tenants pay."""
+        for tenant, budget in [(tenant, budget) for tenant, budgets in paid_by for budget in budgets]:
             tally = self._tallies.get((tenant, budget))
             if tally is None:
                 tally = self._tallies[tenant, budget] = _Tally()

@@ -25,7 +25,7 @@ class Seen:
     """The funds and the state of their pacing, as they were at a moment (seconds of this process' clock)."""
 
     funds: Funds
-    pace: bytes
+    pace: tuple[bytes, ...]
     at_s: float
 
 

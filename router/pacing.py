@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
@@ -37,18 +37,24 @@ class Paced:
     """The purse with its pacing price.
 
     Attributes:
-        purse: for the decision. fresh: the state to store now, or None where the stored one is young enough.
+        fresh: the state to store now, or None where the stored one is young enough.
+        all: every budget as the policy reads it.
         budgets: the names of those that are paced. counted: the requests that `fresh` counts in.
     """
 
-    purse: Purse
     fresh: bytes | None
+    all: tuple[PolicyBudget, ...] = ()
     budgets: tuple[str, ...] = ()
     counted: Mapping[str, Batch] = field(default_factory=dict[str, Batch])
 
+    @property
+    def purse(self) -> Purse:
+        """What these budgets leave a request."""
+        return purse_of(self.all)
+
 
 def paced(funds: Funds, stored: bytes, profile: Profile = EVEN, take: Take = _nothing) -> Paced:
-    """The tenant's purse now.
+    """The pacing of one set of books, the tenant's or its organisation's, moved on to now.
 
     Args:
         funds: the budgets as they stand, with the store's clock.
@@ -57,16 +63,23 @@ def paced(funds: Funds, stored: bytes, profile: Profile = EVEN, take: Take = _no
         take: hands over the requests of some budgets that were not counted in yet; asked when a step is due.
     """
     if not funds.budgets:
-        return Paced(purse=Purse(), fresh=None)
+        return Paced(fresh=None)
     before = _load(stored)
     budgets = [b for b in funds.budgets if _is_paced(b)]
     due = any(b.name not in before or funds.now - before[b.name].at_s >= STORE_EVERY_S for b in budgets)
     names = tuple(b.name for b in budgets)
     counted = take(names) if due else {}
     moved = {b.name: _moved(b, before.get(b.name), profile, funds.now, counted.get(b.name)) for b in budgets}
-    purse = purse_of(_policy_budget(b, moved.get(b.name, Pace()), profile) for b in funds.budgets)
+    read = tuple([_policy_budget(b, moved.get(b.name, Pace()), profile) for b in funds.budgets])
     fresh = _dump({**before, **moved}) if due else None
-    return Paced(purse=purse, fresh=fresh, budgets=names, counted=counted)
+    return Paced(fresh=fresh, all=read, budgets=names, counted=counted)
+
+
+def apart(funds: Funds) -> tuple[Funds, Funds]:
+    """The tenant's own budgets, and its organisation's under the names that they have in the organisation's books."""
+    own = tuple([b for b in funds.budgets if not b.of_organisation])
+    above = tuple([replace(b, name=b.name.partition(" ")[2], scope="") for b in funds.budgets if b.of_organisation])
+    return replace(funds, budgets=own), replace(funds, budgets=above)
 
 
 def lasts_until(budget: Budget, now_s: float, profile: Profile = EVEN) -> float | None:

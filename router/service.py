@@ -18,6 +18,7 @@ from functools import partial
 from typing import Any
 
 from policies import errors as refusals
+from policies.budgets import Budget, purse_of
 from policies.layers import within
 from policies.receipt import menu
 from policies.types import Decision, Purse
@@ -32,10 +33,10 @@ from router.health import Health
 from router.inputs import Inputs, decided
 from router.ladder import Ladder
 from router.live import Live
-from router.pacing import paced
+from router.pacing import apart, paced
 from router.shadowing import Shadowing
 from router.sitting import hold_of_session, session_of, session_refuses, sit_down
-from router.store import Funds, Hold, Opening, Principal, State, Store, Wanted, answer_key, rules
+from router.store import Funds, Hold, Opening, Principal, State, Store, Tenant, Wanted, answer_key, rules
 from router.store.flights import Role
 from router.streaming import EventStream
 from router.telemetry import Metrics
@@ -122,7 +123,7 @@ class Service:
             self._answering.give_back(turn)
             raise
         self._shares.count(principal.tenant.id, strong=_is_strong(turn, decision))
-        self._arrivals.add(principal.tenant.id, turn.paced, decision)
+        self._arrivals.add(turn.paced, decision)
         turn.overhead_s = turn.elapsed_s()
         self._metrics.overhead.observe(turn.overhead_s)
         if turn.wants_stream:
@@ -189,15 +190,25 @@ class Service:
         purse = self._purse(turn, opening.funds, opening.pace)
         return {"object": "rung.route", **menu(await self._decide(turn, purse))}
 
-    def _purse(self, turn: Turn, funds: Funds, pace: bytes) -> Purse:
+    def _purse(self, turn: Turn, funds: Funds, pace: tuple[bytes, ...]) -> Purse:
         """The tenant's money with its pacing price; a step of the pacing that is due is stored on the way."""
-        take = partial(self._arrivals.take, turn.principal.tenant.id)
-        now = paced(funds, pace, rules_of(turn.principal.tenant).profile, take)
-        turn.paced = now.budgets
+        tenant, organisation = turn.principal.tenant, turn.principal.organisation
+        turn.paced = ()
+        if organisation is None:
+            return purse_of(self._pace(turn, tenant, funds, pace[0]))
+        own, above = apart(funds)
+        return purse_of(
+            (*self._pace(turn, tenant, own, pace[0]), *self._pace(turn, organisation, above, pace[1])),
+        )
+
+    def _pace(self, turn: Turn, payer: Tenant, funds: Funds, pace: bytes) -> tuple[Budget, ...]:
+        """The payer's budgets with their prices now."""
+        now = paced(funds, pace, rules_of(payer).profile, partial(self._arrivals.take, payer.id))
+        turn.paced += ((payer.id, now.budgets),)
         if now.fresh is not None:
-            lost = partial(self._arrivals.put_back, turn.principal.tenant.id, now.counted)
-            self._answering.keep_pace(turn, before=pace, after=now.fresh, lost=lost)
-        return now.purse
+            lost = partial(self._arrivals.put_back, payer.id, now.counted)
+            self._answering.keep_pace(payer.id, before=pace, after=now.fresh, lost=lost)
+        return now.all
 
     def _read(self, principal: Principal, body: dict[str, Any], headers: Headers, request_id: str) -> Turn:
         """What the request says, within what the key allows."""

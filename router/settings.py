@@ -22,7 +22,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from policies.log_schema import is_source
 
 IDENTIFIER = r"^[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}$"
-TENANT_ID = r"^[a-z0-9][a-z0-9_-]{0,62}$"
+TENANT_ID = r"^[a-z0-9][a-z0-9_-]{0,62}(@[a-z0-9][a-z0-9_-]{0,62})?$"
 CHECKER = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 
 Usd = Annotated[Decimal, Field(ge=0, max_digits=18, decimal_places=9)]
@@ -38,6 +38,13 @@ def _refuse_duplicates(what: str, ids: list[str]) -> None:
     repeated = sorted({i for i in ids if ids.count(i) > 1})
     if repeated:
         raise ValueError(f"{what}: `{repeated[0]}` stands there twice; ids are unique")
+
+
+def _require_organisations(tenants: list[str]) -> None:
+    for tenant in tenants:
+        above = tenant.partition("@")[2]
+        if above and above not in tenants:
+            raise ValueError(f"tenants: `{tenant}` belongs to `{above}`, which is not declared; declare it too")
 
 
 class _Section(BaseModel):
@@ -323,6 +330,7 @@ class Settings(BaseSettings):
     def _consistent(self) -> Self:
         _refuse_duplicates("models", [m.id for m in self.models])
         _refuse_duplicates("tenants", [t.id for t in self.tenants])
+        _require_organisations([t.id for t in self.tenants])
         for model in self.models:
             if model.tier not in self.tiers:
                 raise ValueError(

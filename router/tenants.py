@@ -17,7 +17,7 @@ async def declare_tenants(store: Store, settings: Settings, *, demo_key: str | N
         settings: the configuration with `tenants:`.
         demo_key: the key of the demo tenant, or None where there shall be none.
     """
-    for tenant in settings.tenants:
+    for tenant in sorted(settings.tenants, key=lambda tenant: "@" in tenant.id):  # organisations first
         await declare(store, tenant)
     if demo_key is not None:
         await store.directory.declare_tenant(DEMO_TENANT, name="Demo")

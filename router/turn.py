@@ -37,7 +37,7 @@ class Turn:
         inputs, decision, forecast: None until decided, and on a cache hit. `inputs` gives `decision` again.
         logging: how it is logged, or None where it is not. reading: the classifier's packed input, for the log.
         session: the name of its session in the store, or "". sitting: the session, once it is read.
-        paced: the names of the budgets that pay it and are paced.
+        paced: the names of the budgets that pay it and are paced, by whose they are.
         overhead_s: Rung's own time before the upstream call.
         rules: the limits that apply. limits: the `x-ratelimit-*` headers.
     """
@@ -62,7 +62,7 @@ class Turn:
     reading: bytes = b""
     session: str = ""
     sitting: Sitting | None = None
-    paced: tuple[str, ...] = ()
+    paced: tuple[tuple[str, tuple[str, ...]], ...] = ()
     overhead_s: float = 0.0
     limits: Mapping[str, str] = field(default_factory=dict)
 

@@ -27,7 +27,7 @@ from router.swap import ClassifierWatch
 MAX_BODY_BYTES = 16 * 1024
 BY = "the admin API"
 _Version = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
-_Tenant = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,62}$")]
+_Tenant = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,62}(@[a-z0-9][a-z0-9_.-]{0,62})?$")]
 _Why = Annotated[str, Field(max_length=500)]
 
 

@@ -24,7 +24,9 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-_Id = Annotated[str, typer.Argument(help="The tenant's id: lower-case letters, digits, - and _.")]
+_Id = Annotated[
+    str, typer.Argument(help="The tenant's id: lower-case letters, digits, - and _; search@acme belongs to acme.")
+]
 
 
 @app.command()
@@ -38,7 +40,9 @@ def create(
     nano = None if budget is None else dollars(budget)
     period = _window(window)
     if not re.fullmatch(TENANT_ID, tenant):
-        raise typer.BadParameter(f"{tenant!r}: a tenant's id has lower-case letters, digits, - and _, 63 at most")
+        raise typer.BadParameter(
+            f"{tenant!r}: a tenant's id has lower-case letters, digits, - and _, 63 at most; after an @ its organisation's"
+        )
 
     async def work(store: Store, _settings: Settings) -> None:
         await store.directory.create_tenant(tenant, name=name)
@@ -69,12 +73,14 @@ def list_tenants() -> None:
 def show(tenant: _Id) -> None:
     """Show a tenant: budgets, spend, what is held, its keys."""
 
-    async def work(store: Store, _settings: Settings) -> tuple[Tenant, Standing, int]:
+    async def work(store: Store, _settings: Settings) -> tuple[Tenant, Standing, int, dict[str, Standing]]:
         found = await store.directory.tenant(tenant)
         keys = await store.directory.keys(tenant)
-        return found, await store.ledger.standing(tenant, [f"key:{key.id}" for key in keys]), len(keys)
+        members = [t.id for t in await store.directory.tenants() if t.id.endswith(f"@{tenant}")]
+        within = {member: await store.ledger.standing(member) for member in members}
+        return found, await store.ledger.standing(tenant, [f"key:{key.id}" for key in keys]), len(keys), within
 
-    found, standing, keys = with_store(work)
+    found, standing, keys, members = with_store(work)
     print(f"{found.id}{f' ({found.name})' if found.name else ''}: {'disabled' if found.disabled else 'active'}")
     print(f"  models: {', '.join(sorted(found.models)) if found.models is not None else 'all'}; keys: {keys}")
     for word, meter in (("today", standing.day), ("this month", standing.month), ("in all", standing.total)):
@@ -84,6 +90,8 @@ def show(tenant: _Id) -> None:
             f"  budget {budget.name} ({budget.window.word}): ${usd(budget.limit_nano)}, "
             f"${usd(budget.remaining_nano)} left; {_forecast(budget, standing.now, rules_of(found).profile)}"
         )
+    for member, its in members.items():
+        print(f"  of it {member}: ${usd(its.month.spent_nano)} this month")
     if not standing.budgets:
         print(f"  no budget: spend is unlimited; `rung tenants set-budget {found.id} 100` limits it")
 

@@ -23,9 +23,9 @@ from router.store.scripts import Ask, Reply, Script, text
 CHUNK = 500  # entries per script: about a millisecond of the server's time
 KEPT_ENTRIES = 100_000  # per tenant, some 30 MB; older ones live on in the checkpoint and in exports
 
-_SNAPSHOT = Script("core.lua", "holds.lua", "snapshot.lua")
+_SNAPSHOT = Script("core.lua", "holds.lua", "open_holds.lua", "snapshot.lua")
 _RESTORE = Script("core.lua", "windows.lua", "restore.lua")
-_COMPACT = Script("core.lua", "windows.lua", "compact.lua")
+_COMPACT = Script("core.lua", "holds.lua", "open_holds.lua", "windows.lua", "compact.lua")
 _ADJUST = Script("core.lua", "holds.lua", "windows.lua", "adjust.lua")
 
 Sums = dict[tuple[str, str], int]  # (window, scope) -> nano-dollars

@@ -85,14 +85,19 @@ class Directory:
             raise InvalidKey("This API key was revoked: make a new one with `rung keys create`.")
         if found.key.expires_at is not None and found.key.expires_at <= self._clock():
             raise InvalidKey("This API key has expired: make a new one with `rung keys create`.")
-        if found.tenant.disabled:
-            raise Forbidden(f"The tenant {found.tenant.id} is disabled: ask the operator.")
+        for tenant in (found.tenant, found.organisation):
+            if tenant is not None and tenant.disabled:
+                raise Forbidden(f"The tenant {tenant.id} is disabled: ask the operator.")
 
     async def _fetch(self, key_id: str) -> Principal | None:
         revision = self._revision
         key = await self._executor.ask(Ask(("GET", names.api_key(key_id)), _key))
         tenant = await self._executor.ask(_tenant_ask(key.tenant)) if key else None
-        found = Principal(tenant=tenant, key=key) if key and tenant else None
+        above = names.organisation_of(tenant.id) if tenant else None
+        organisation = await self._executor.ask(_tenant_ask(above)) if above else None
+        found = None
+        if key and tenant and (organisation or not above):
+            found = Principal(tenant=tenant, key=key, organisation=organisation)
         if revision == self._revision:  # otherwise this may be the state before the change
             if len(self._known) >= REMEMBERED:
                 self._known.clear()
@@ -115,6 +120,7 @@ class Directory:
 
         Raises:
             Conflict: there is one of this id.
+            NotFound: there is no such organisation.
             ValueError: the id is malformed.
             StoreUnavailable: the store is away, or was emptied since this process entered it.
         """
@@ -127,12 +133,19 @@ class Directory:
             created_at=self._clock(),
             generation=await self._same_epoch(),
         )
+        place = names.of(tenant_id, "rec")
+        await self._require_organisation(tenant_id)
         await self._ledger.open_account(tenant_id, tenant.generation)
-        if not await self._executor.ask(Ask(("SET", names.of(tenant_id, "rec"), tenant.dump(), "NX"), bool)):
+        if not await self._executor.ask(Ask(("SET", place, tenant.dump(), "NX"), bool)):
             raise Conflict(f"There is a tenant {tenant_id} already: change it, or choose another id.")
         await self._executor.ask(Ask(("SADD", names.TENANTS, tenant_id), int))
         await self._changed()
         return tenant
+
+    async def _require_organisation(self, tenant_id: str) -> None:
+        above = names.organisation_of(tenant_id)
+        if above is not None and await self._executor.ask(_tenant_ask(above)) is None:
+            raise NotFound(f"There is no organisation {above}: `rung tenants create {above}` first.")
 
     async def tenant(self, tenant_id: str) -> Tenant:
         """A tenant. Raises NotFound."""

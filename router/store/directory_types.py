@@ -18,7 +18,7 @@ class Tenant:
     """Who pays.
 
     Attributes:
-        id: in keys, logs and metrics. name: for people.
+        id: in keys, logs and metrics; `search@acme` belongs to the organisation `acme`. name: for people.
         models: the model ids that it may use, or None for all. policy: what the gateway's configuration says
             of it, JSON.
         generation: of the books that were opened for it.
@@ -76,10 +76,11 @@ class Key:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:
-    """As whom a request acts."""
+    """As whom a request acts. `organisation`: what the tenant belongs to, itself a tenant, or None."""
 
     tenant: Tenant
     key: Key
+    organisation: Tenant | None = None
 
     @property
     def scope(self) -> str:
@@ -91,8 +92,14 @@ class Principal:
         return what in self.key.scopes
 
     def may_use(self, model: str) -> bool:
-        """Whether tenant and key allow this model id."""
-        return all(models is None or model in models for models in (self.tenant.models, self.key.models))
+        """Whether organisation, tenant and key allow this model id."""
+        return all(models is None or model in models for models in self.model_lists)
+
+    @property
+    def model_lists(self) -> tuple[frozenset[str] | None, ...]:
+        """The lists of models that hold for it; None stands for all."""
+        above = None if self.organisation is None else self.organisation.models
+        return self.tenant.models, self.key.models, above
 
 
 def _dump(fields: dict[str, Any]) -> bytes:

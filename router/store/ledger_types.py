@@ -46,7 +46,7 @@ class Budget:
 
     Attributes:
         name: unique in the tenant. scope: whose spend it limits: `""` the whole tenant, else for example
-            `key:ab12`.
+            `key:ab12`, or `@acme` for the organisation `acme` with all its tenants.
         starts_at, ends_at: the window, in seconds since 1970; `ends_at` is None for one that never ends.
     """
 
@@ -63,6 +63,11 @@ class Budget:
     def remaining_nano(self) -> int:
         """What may still be reserved; never below 0."""
         return max(0, self.limit_nano - self.spent_nano - self.held_nano)
+
+    @property
+    def of_organisation(self) -> bool:
+        """Whether it is shared by all tenants of an organisation."""
+        return self.scope.startswith("@")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,10 @@
 """The names of Redis keys: alone spells them, so that every key of a tenant carries the tenant's hash tag.
 
-One tag is one slot of a Redis Cluster, and thereby one script, one transaction and one pipeline.
+One tag is one slot of a Redis Cluster, and thereby one script, one transaction and one pipeline. The tenants of an
+organisation (`search@acme`) bear the organisation's tag, so that one script moves the money of both:
+
+    acme           b:{acme}:acct
+    search@acme    b:{acme}@search:acct
 """
 
 from __future__ import annotations
@@ -8,7 +12,8 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-TENANT_ID = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}", re.ASCII)  # no braces: they would move the hash tag
+# No braces: they would move the hash tag. After the `@` stands the organisation, itself a tenant.
+TENANT_ID = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}(@[a-z0-9][a-z0-9_.-]{0,62})?", re.ASCII)
 
 REVISION = "b:rev"
 TENANTS = "b:tenants"
@@ -29,6 +34,7 @@ PERMANENT = {
     "key": "an API key's record: revoked keys stay for the audit",
     "rec": "a tenant's record",
     "keys": "the ids of a tenant's keys",
+    "members": "the names of an organisation's tenants: ends with it",
     "acct": "an account: ends with its tenant",
     "w:t": "what a tenant has spent in all",
     "exp": "open holds by lease: each is ended by settle, void or the reaper",
@@ -42,7 +48,7 @@ PERMANENT = {
 
 
 def of(tenant: str, *parts: str) -> str:
-    """The key `b:{tenant}:part:...`.
+    """The key `b:{tenant}:part:...`, for a tenant of an organisation `b:{organisation}@tenant:part:...`.
 
     Raises:
         ValueError: the id would leave its slot.
@@ -54,10 +60,16 @@ def of(tenant: str, *parts: str) -> str:
 def _tag(tenant: str) -> str:
     if not TENANT_ID.fullmatch(tenant):
         raise ValueError(
-            f"A tenant's id is 1 to 63 of a-z, 0-9, '_', '.', '-', beginning with a letter or digit; not"
-            f" {tenant[:70]!r}."
+            f"A tenant's id is 1 to 63 of a-z, 0-9, '_', '.', '-', beginning with a letter or digit, and after an '@'"
+            f" that of its organisation, where it has one; not {tenant[:130]!r}."
         )
-    return f"b:{{{tenant}}}:"
+    own, at, organisation = tenant.partition("@")
+    return f"b:{{{organisation}}}@{own}:" if at else f"b:{{{tenant}}}:"
+
+
+def organisation_of(tenant: str) -> str | None:
+    """The id of the organisation that a tenant belongs to, or None."""
+    return tenant.partition("@")[2] or None
 
 
 def rules(rules_id: str) -> str:

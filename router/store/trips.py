@@ -35,7 +35,8 @@ class Opening:
 
     Attributes:
         verdict: of the limits; where they refuse, nothing else was done. funds: the budgets, before this hold.
-        pace: where the pacing of the tenant's budgets stood when it was last written; see `router.pacing`.
+        pace: where the pacing of the tenant's budgets stood when it was last written, and behind it that of its
+            organisation's, where it has one; see `router.pacing`.
         answer: the cached one, or None.
         role: HIT with an answer; FOLLOW: wait in `Store.flights.follow`; LEAD: call, and name the leader in the
             closing's `Answer`; ALONE: call.
@@ -45,7 +46,7 @@ class Opening:
 
     verdict: Verdict
     funds: Funds
-    pace: bytes
+    pace: tuple[bytes, ...]
     answer: bytes | None
     role: Role = Role.ALONE
     hold: Hold | None = None
@@ -131,7 +132,7 @@ def admit_ask(
         return Opening(
             verdict=read_verdict(reply[3], rules) if rules else Verdict(),
             funds=Funds(now=now_ms / 1000, budgets=budgets),
-            pace=bytes(reply[2]),
+            pace=tuple(reply[2]),
             answer=look.answer,
             role=look.role,
             hold=hold,

@@ -14,7 +14,7 @@ from tests.policies.ladders import ask
 def test_many_requests_are_counted_each_and_looked_at_now_and_then() -> None:
     seen, decision = Arrivals(), decide(**ask())
     for _ in range(100):
-        seen.add("acme", ("month", "day"), decision)
+        seen.add((("acme", ("month", "day")),), decision)
     taken = seen.take("acme", ("month", "day", "none"))
     assert set(taken) == {"month", "day"}
     assert taken["month"].count == 100
@@ -26,9 +26,9 @@ def test_many_requests_are_counted_each_and_looked_at_now_and_then() -> None:
 def test_what_another_process_was_quicker_to_store_is_put_back() -> None:
     seen, decision = Arrivals(), decide(**ask())
     for _ in range(3):
-        seen.add("acme", ("month",), decision)
+        seen.add((("acme", ("month",)),), decision)
     taken = seen.take("acme", ("month",))
-    seen.add("acme", ("month",), decision)
+    seen.add((("acme", ("month",)),), decision)
     seen.put_back("acme", taken)
     again = seen.take("acme", ("month",))["month"]
     assert again.count == 4
@@ -38,7 +38,7 @@ def test_what_another_process_was_quicker_to_store_is_put_back() -> None:
 def test_the_idlest_budget_is_forgotten_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(arrivals, "MAX_BUDGETS", 1)
     seen, decision = Arrivals(), decide(**ask())
-    seen.add("one", ("month",), decision)
-    seen.add("two", ("month",), decision)
+    seen.add((("one", ("month",)),), decision)
+    seen.add((("two", ("month",)),), decision)
     assert seen.take("one", ("month",)) == {}
     assert isinstance(seen.take("two", ("month",))["month"], Batch)

@@ -11,7 +11,7 @@ OTHER = Principal(tenant=Tenant(id="acme"), key=Key(id="k2", tenant="acme", mac=
 
 
 def opening(now: float) -> Opening:
-    return Opening(verdict=Verdict(), funds=Funds(now=now, budgets=()), pace=b"p", answer=None)
+    return Opening(verdict=Verdict(), funds=Funds(now=now, budgets=()), pace=(b"p",), answer=None)
 
 
 def test_money_is_remembered_for_its_payer_and_its_clock_goes_on() -> None:
@@ -19,7 +19,7 @@ def test_money_is_remembered_for_its_payer_and_its_clock_goes_on() -> None:
     foresight.note(ACME, opening(1000.0), 5.0)
     seen = foresight.money_of(ACME, 5.25)
     assert seen is not None
-    assert (seen.funds.now, seen.pace) == (1000.25, b"p")
+    assert (seen.funds.now, seen.pace) == (1000.25, (b"p",))
     assert foresight.money_of(OTHER, 5.25) is None
 
 

@@ -2,6 +2,9 @@
 -- ARGV: 'open', generation | 'budget', name, JSON of the budget | 'unbudget', name
 -- Reply: 1 where something changed
 if ARGV[1] == 'open' then
+  if above then
+    redis.call('SADD', above .. 'members', string.sub(base, #above + 1, -2))
+  end
   if redis.call('EXISTS', KEYS[1]) == 1 then
     return 0
   end
@@ -33,5 +36,5 @@ if #kept == 0 then
 else
   redis.call('HSET', KEYS[1], 'bud', cjson.encode(kept))
 end
-record(ARGV[1], ARGV[2], 0, 0, '', '', '0', ARGV[3] or '', clock(''))
+record_in(base, ARGV[1], ARGV[2], 0, 0, '', '', '0', ARGV[3] or '', clock(''))
 return 1

@@ -8,15 +8,10 @@ local acct = account()
 if load_hold(ARGV[2]) then
   return 0
 end
-local live, names = windows(now), fields_of(scopes)
-for _, window in ipairs(live) do
-  read(acct, window, names)
-end
-for _, window in ipairs(live) do
-  advance(window, names, change, 0, now)
-end
-redis.call('HSET', base .. 'h:' .. ARGV[2], 'st', 'settled', 'a', '0', 'w', joined(live), 's', ARGV[4], 'c', int(change),
+local books = read_books(acct, scopes, now)
+advance(books, change, 0, now)
+redis.call('HSET', base .. 'h:' .. ARGV[2], 'st', 'settled', 'a', '0', 'w', joined(books), 's', ARGV[4], 'c', int(change),
   'at', int(now))
 redis.call('PEXPIRE', base .. 'h:' .. ARGV[2], LONG_TOMBSTONE_MS)
-record('adjust', ARGV[2], change, 0, joined(live), ARGV[4], '0', ARGV[5], now)
+record('adjust', ARGV[2], change, 0, joined(books), ARGV[4], '0', ARGV[5], now)
 return 1

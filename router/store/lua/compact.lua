@@ -1,4 +1,4 @@
--- Needs core.lua, windows.lua.
+-- Needs core.lua, holds.lua, open_holds.lua, windows.lua.
 -- Folds the oldest entries of the durable record into its checkpoint, b:{tenant}:ckpt, and drops them.
 -- Only windows that still matter are summed: the present ones, the last opened ones, and those of open holds.
 -- ARGV: frozen clock or '', entries to keep, most to fold now
@@ -13,11 +13,11 @@ for _, window in ipairs(windows(clock(ARGV[1]))) do
 end
 local opened = account()
 wanted[opened.d or 't'], wanted[opened.m or 't'] = true, true
-for _, id in ipairs(redis.call('ZRANGE', base .. 'exp', 0, -1)) do
-  for _, window in ipairs(split(redis.call('HGET', base .. 'h:' .. id, 'w') or 't', ',')) do
+each_hold(function(_, hold)
+  for _, window in ipairs(split(hold.w, ',')) do
     wanted[window] = true
   end
-end
+end)
 local sums, last = {}, nil
 for _, entry in ipairs(redis.call('XRANGE', base .. 'led', '-', '+', 'COUNT', excess)) do
   local fields = {}

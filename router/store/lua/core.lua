@@ -12,6 +12,9 @@ local KEEP_MONTH_MS = 800 * DAY_MS -- and two years by month
 local REAPED_AT_ONCE = 8 -- bounds what one request may clean up on the way
 
 local base = string.sub(KEYS[1], 1, -5)
+-- The keys of the organisation that the tenant belongs to, in the same slot (b:{organisation}@tenant:), or nil.
+local at = string.find(base, '}@', 1, true)
+local above = at and string.sub(base, 1, at) .. ':'
 
 local function int(number)
   return string.format('%.0f', number)
@@ -45,12 +48,19 @@ local function split(text, separator)
   end
 end
 
-local function account()
-  local fields = redis.call('HMGET', KEYS[1], 'gen', 'bud', 'd', 'm')
+local function account_of(prefix, whose)
+  local fields = redis.call('HMGET', prefix .. 'acct', 'gen', 'bud', 'd', 'm')
   if not fields[1] then
-    error({ err = 'NOBOOKS the account has no generation' })
+    error({ err = 'NOBOOKS ' .. whose .. ' has no generation' })
   end
   return { gen = fields[1], budgets = fields[2], d = fields[3], m = fields[4], t = 't' }
+end
+
+-- The tenant's account, with that of its organisation: nothing moves while either is closed.
+local function account()
+  local acct = account_of(base, 'the account')
+  acct.above = above and account_of(above, "the organisation's account")
+  return acct
 end
 
 -- The fields of the scopes in a window's hash: spent and held of the first, of the second, ...
@@ -76,10 +86,10 @@ end
 
 -- Adds to the counters of every scope in the named windows; either amount may be negative. A window that had already
 -- expired comes back for a while: spend belongs to the window of its reservation, however late it is known.
-local function post(ids, scopes, spent, held)
+local function post_to(prefix, ids, scopes, spent, held)
   local names = fields_of(scopes)
   for _, id in ipairs(ids) do
-    local key = base .. 'w:' .. id
+    local key = prefix .. 'w:' .. id
     local values = redis.call('HMGET', key, unpack(names))
     write(key, names, values, spent, held)
     if not values[1] and id ~= 't' then
@@ -88,8 +98,25 @@ local function post(ids, scopes, spent, held)
   end
 end
 
--- One entry of the durable record, from which the counters can be computed anew.
-local function record(kind, id, cost, held, ids, scopes, estimated, facts, now)
-  redis.call('XADD', base .. 'led', '*', 'k', kind, 'i', id, 'c', int(cost), 'a', int(held), 'w', ids, 's', scopes,
+-- The same in the tenant's books and in its organisation's, where only the whole is counted.
+local function post(ids, scopes, spent, held)
+  post_to(base, ids, scopes, spent, held)
+  if above then
+    post_to(above, ids, { '' }, spent, held)
+  end
+end
+
+-- One entry of a durable record, from which the counters can be computed anew.
+local function record_in(prefix, kind, id, cost, held, ids, scopes, estimated, facts, now)
+  redis.call('XADD', prefix .. 'led', '*', 'k', kind, 'i', id, 'c', int(cost), 'a', int(held), 'w', ids, 's', scopes,
     'e', estimated, 'f', facts, 't', int(now))
+end
+
+-- What moved money stands in both records; the organisation's says whose it was: tenant:id.
+local function record(kind, id, cost, held, ids, scopes, estimated, facts, now)
+  record_in(base, kind, id, cost, held, ids, scopes, estimated, facts, now)
+  if above then
+    local whose = string.sub(base, #above + 1, -2)
+    record_in(above, kind, whose .. ':' .. id, cost, held, ids, '', estimated, facts, now)
+  end
 end

@@ -1,8 +1,8 @@
 -- Shared: what a hold is, and how it ends. Needs core.lua.
 -- b:{tenant}:h:<id>: st state, a amount, w windows, s scopes, u to charge if the holder dies, c charged, at reserved at
 
-local function load_hold(id)
-  local fields = redis.call('HMGET', base .. 'h:' .. id, 'st', 'a', 'w', 's', 'u', 'c', 'at')
+local function load_hold(id, prefix)
+  local fields = redis.call('HMGET', (prefix or base) .. 'h:' .. id, 'st', 'a', 'w', 's', 'u', 'c', 'at')
   if not fields[1] then
     return nil
   end

@@ -5,10 +5,9 @@ local now = clock(ARGV[1])
 local acct = account()
 reap(now, REAPED_AT_ONCE) -- or a policy that sees no money left would never come to reserve, which reaps too
 local scopes = split(ARGV[2], '\31')
-local live, names, meters = windows(now), fields_of(scopes), {}
-for _, window in ipairs(live) do
-  read(acct, window, names)
+local books, meters = read_books(acct, scopes, now), {}
+for _, window in ipairs(books[1].live) do
   meters[#meters + 1] = tonumber(window.values[1] or '0')
   meters[#meters + 1] = tonumber(window.values[2] or '0')
 end
-return { now, covering(acct, live, scopes), meters }
+return { now, covering(books), meters }

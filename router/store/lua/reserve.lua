@@ -11,11 +11,8 @@ if known and not is_open(known) then
 end
 
 reap(now, REAPED_AT_ONCE)
-local live, names = windows(now), fields_of(scopes)
-for _, window in ipairs(live) do
-  read(acct, window, names)
-end
-local budgets = covering(acct, live, scopes)
+local books = read_books(acct, scopes, now)
+local budgets = covering(books)
 if known then
   return { 'held', known.w, known.at, budgets }
 end
@@ -25,5 +22,5 @@ if short then
   return { 'short', short, now, budgets }
 end
 
-hold_money(id, wanted, ARGV[4], ARGV[5], ARGV[6], live, names, now)
-return { 'held', joined(live), now, budgets }
+hold_money(id, wanted, ARGV[4], ARGV[5], ARGV[6], books, now)
+return { 'held', joined(books), now, budgets }

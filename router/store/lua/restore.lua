@@ -5,6 +5,9 @@
 if redis.call('HEXISTS', KEYS[1], 'gen') == 1 then
   error({ err = 'OPENBOOKS close the account before restoring it' })
 end
+if above then
+  redis.call('SADD', above .. 'members', string.sub(base, #above + 1, -2))
+end
 local live = windows(clock(ARGV[1]))
 redis.call('DEL', base .. 'w:t')
 redis.call('HSET', base .. 'w:t', 's|', '0', 'h|', '0')

@@ -1,4 +1,4 @@
--- Needs core.lua, holds.lua.
+-- Needs core.lua, holds.lua, open_holds.lua.
 -- Everything that the books hold at one moment, and the entries of the record after a cursor.
 -- ARGV: cursor, most entries
 -- Reply: {generation or nil, budgets or nil, {checkpoint}, {window keys: id, {counters}}, {open holds: id, amount, windows,
@@ -15,13 +15,10 @@ local function note(list)
 end
 note({ acct[3] or '', acct[4] or '' })
 local holds = {}
-for _, id in ipairs(redis.call('ZRANGE', base .. 'exp', 0, -1)) do
-  local hold = load_hold(id)
-  if hold and is_open(hold) then
-    holds[#holds + 1] = { id, int(hold.a), hold.w, hold.s }
-    note(split(hold.w, ','))
-  end
-end
+each_hold(function(id, hold)
+  holds[#holds + 1] = { id, int(hold.a), hold.w, hold.s }
+  note(split(hold.w, ','))
+end)
 local counters = {}
 for _, id in ipairs(ids) do
   counters[#counters + 1] = { id, redis.call('HGETALL', base .. 'w:' .. id) }

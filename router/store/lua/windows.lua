@@ -42,34 +42,53 @@ end
 
 -- Reads spent and held of the scopes in one window. A window that the account has opened and that is gone means
 -- lost books: fail rather than count from zero.
-local function read(acct, window, names)
-  window.values = redis.call('HMGET', base .. 'w:' .. window.id, unpack(names))
+local function read(book, window)
+  window.values = redis.call('HMGET', book.prefix .. 'w:' .. window.id, unpack(book.names))
   window.opened = window.values[1] and true or false
-  if not window.opened and acct[window.kind] == window.id then
+  if not window.opened and book.acct[window.kind] == window.id then
     error({ err = 'NOBOOKS the window ' .. window.id .. ' is missing' })
   end
 end
 
--- Books what is spent and held more in a window that was just read, and opens it where it is new.
-local function advance(window, names, spent, held, now)
-  local key = base .. 'w:' .. window.id
-  write(key, names, window.values, spent, held)
-  if not window.opened and window.stop > 0 then
-    redis.call('PEXPIRE', key, int(window.stop - now + window.keep))
-    redis.call('HSET', KEYS[1], window.kind, window.id)
+local function read_book(prefix, acct, scopes, now)
+  local book = { prefix = prefix, acct = acct, scopes = scopes, names = fields_of(scopes), live = windows(now) }
+  for _, window in ipairs(book.live) do
+    read(book, window)
+  end
+  return book
+end
+
+-- The tenant's counters now, and its organisation's where it belongs to one: all are checked before any is written.
+local function read_books(acct, scopes, now)
+  return { read_book(base, acct, scopes, now), above and read_book(above, acct.above, { '' }, now) }
+end
+
+-- Books what is spent and held more in books that were just read, and opens the windows that are new.
+local function advance(books, spent, held, now)
+  for _, book in ipairs(books) do
+    for _, window in ipairs(book.live) do
+      local key = book.prefix .. 'w:' .. window.id
+      write(key, book.names, window.values, spent, held)
+      if not window.opened and window.stop > 0 then
+        redis.call('PEXPIRE', key, int(window.stop - now + window.keep))
+        redis.call('HSET', book.prefix .. 'acct', window.kind, window.id)
+      end
+    end
   end
 end
 
-local function joined(live)
+local function joined(books)
+  local live = books[1].live
   return live[1].id .. ',' .. live[2].id .. ',' .. live[3].id
 end
 
--- The budgets that cover any of the scopes: {name, scope, window, limit, spent, held, start, stop} each.
-local function covering(acct, live, scopes)
-  local found = {}
+-- Adds the budgets of one set of books that cover any of its scopes.
+local function add_covering(found, book)
+  local acct, live, scopes = book.acct, book.live, book.scopes
   if not acct.budgets then
-    return found
+    return
   end
+  local whose = book.prefix ~= base and '@' .. string.sub(book.prefix, 4, -3) or nil
   for _, budget in ipairs(cjson.decode(acct.budgets)) do
     for index = 1, #scopes do
       if budget.scope == scopes[index] then
@@ -77,13 +96,22 @@ local function covering(acct, live, scopes)
           if window.kind == budget.window then
             local spent, held = window.values[2 * index - 1], window.values[2 * index]
             found[#found + 1] = {
-              budget.name, budget.scope, budget.window, tonumber(budget.limit), tonumber(spent or '0'),
-              tonumber(held or '0'), window.start, window.stop,
+              whose and whose .. ' ' .. budget.name or budget.name, whose or budget.scope, budget.window,
+              tonumber(budget.limit), tonumber(spent or '0'), tonumber(held or '0'), window.start, window.stop,
             }
           end
         end
       end
     end
+  end
+end
+
+-- The budgets that cover a request: {name, scope, window, limit, spent, held, start, stop} each. Those of its
+-- organisation are named '@organisation name', and have the scope '@organisation'.
+local function covering(books)
+  local found = {}
+  for _, book in ipairs(books) do
+    add_covering(found, book)
   end
   return found
 end
@@ -97,11 +125,9 @@ local function short_of(budgets, wanted)
   end
 end
 
--- Sets money aside in windows that were just read, until the lease runs out.
-local function hold_money(id, wanted, lease, state, scopes, live, names, now)
-  for _, window in ipairs(live) do
-    advance(window, names, 0, wanted, now)
-  end
-  redis.call('HSET', base .. 'h:' .. id, 'st', state, 'a', int(wanted), 'w', joined(live), 's', scopes, 'at', int(now))
+-- Sets money aside in books that were just read, until the lease runs out.
+local function hold_money(id, wanted, lease, state, scopes, books, now)
+  advance(books, 0, wanted, now)
+  redis.call('HSET', base .. 'h:' .. id, 'st', state, 'a', int(wanted), 'w', joined(books), 's', scopes, 'at', int(now))
   redis.call('ZADD', base .. 'exp', int(now + tonumber(lease)), id)
 end

@@ -69,5 +69,5 @@ async def is_tombstone(connection: Connection, key: str) -> bool:
 
 def is_permanent(key: str) -> bool:
     """Whether `names.PERMANENT` gives a reason for this key."""
-    kind = key.removeprefix("b:").partition("}:")[2] or key.removeprefix("b:")
+    kind = key.removeprefix("b:").partition("}")[2].partition(":")[2] or key.removeprefix("b:")
     return any(kind == name or kind.startswith(f"{name}:") for name in names.PERMANENT)
