@@ -89,10 +89,10 @@ class Books:
     def spent(self) -> int:
         return self.standing().total.spent_nano
 
-    def settled(self, within_s: float = 5) -> int:
+    def settled(self, within_s: float = 5, tenant: str = DEMO_TENANT) -> int:
         """What is spent in all, as soon as nothing is held any more."""
         deadline = time.monotonic() + within_s
-        while (standing := self.standing()).total.held_nano:
+        while (standing := self.standing(tenant)).total.held_nano:
             assert time.monotonic() < deadline, f"still held: {standing.total}"
             time.sleep(0.01)  # another process' books: there is no event to wait for
         return standing.total.spent_nano

@@ -33,9 +33,13 @@ async def test_a_killed_primary_stops_its_own_tenants_only_and_loses_no_money(tm
         for tenant in TENANTS:
             await store.directory.create_tenant(tenant)
             await store.ledger.set_budget(tenant, "main", 100, Window.TOTAL)
+        await store.directory.create_tenant(f"team@{TENANTS[0]}")
+        shared = await store.ledger.reserve(f"team@{TENANTS[0]}", "shared", 10)
+        assert (await store.ledger.standing(TENANTS[0])).total.held_nano == 10, "an organisation is one slot"
+        await store.ledger.void(shared)
         _, token = await store.directory.create_key(TENANTS[0])
         assert (await store.directory.principal(token)).tenant.id == TENANTS[0]
-        assert len(await store.directory.tenants()) == len(TENANTS)
+        assert len(await store.directory.tenants()) == len(TENANTS) + 1
         admitted = await asyncio.gather(*(admits(store, tenant, f"h{n}") for tenant in TENANTS for n in range(15)))
         assert sum(admitted) == 10 * len(TENANTS)
         for tenant in TENANTS:
