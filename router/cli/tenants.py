@@ -41,7 +41,7 @@ def create(
     period = _window(window)
     if not re.fullmatch(TENANT_ID, tenant):
         raise typer.BadParameter(
-            f"{tenant!r}: a tenant's id has lower-case letters, digits, - and _, 63 at most; after an @ its organisation's"
+            f"{tenant!r}: a tenant's id has lower-case letters, digits, - and _, 63 at most; then @organisation"
         )
 
     async def work(store: Store, _settings: Settings) -> None:
