@@ -6,8 +6,8 @@ from router.foresight import FRESH_S, Foresight
 from router.recent import Recent
 from router.store import Funds, Key, Opening, Principal, Tenant, Verdict
 
-ACME = Principal(tenant=Tenant(id="acme"), key=Key(id="k1", tenant="acme", mac=b""))
-OTHER = Principal(tenant=Tenant(id="acme"), key=Key(id="k2", tenant="acme", mac=b""))
+ACME = Principal(tenant=Tenant(id="acme"), key=Key(id="k1", tenant="acme", mac=""))
+OTHER = Principal(tenant=Tenant(id="acme"), key=Key(id="k2", tenant="acme", mac=""))
 
 
 def opening(now: float) -> Opening:

@@ -1,5 +1,7 @@
 """The store on a real cluster: three primaries, three replicas, one primary killed."""
 
+# pyright: reportPrivateUsage=false
+
 from __future__ import annotations
 
 import asyncio

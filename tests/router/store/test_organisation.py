@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Coroutine
 from datetime import UTC, datetime
+from typing import Any, TypeVar
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -22,9 +24,10 @@ from router.store.record import Entry
 from router.store.scripts import Ask, ignore, text
 from tests.store_servers import PATIENT_S
 
+T = TypeVar("T")
 DOLLAR = 10**9
 DIME = DOLLAR // 10
-ALL = ("acme", "search@acme", "chat@acme")
+ALL: tuple[str, ...] = ("acme", "search@acme", "chat@acme")
 STEPS = int(os.environ.get("RUNG_MACHINE_STEPS", "500"))
 STEPS_PER_EXAMPLE = 50
 NOON = int(datetime(2026, 2, 27, 12, tzinfo=UTC).timestamp() * 1000)
@@ -214,7 +217,7 @@ class OrganisationMachine(RuleBasedStateMachine):
         for tenant in ALL:
             self.do(self.ledger.open_account(tenant, "g"))
 
-    def do(self, coroutine):  # noqa: ANN001 - whatever it is given
+    def do(self, coroutine: Coroutine[Any, Any, T]) -> T:
         return self.loop.run(coroutine)
 
     def teardown(self) -> None:
@@ -229,7 +232,7 @@ class OrganisationMachine(RuleBasedStateMachine):
         self.do(self.ledger.set_budget(tenant, window.word, limit, window))
 
     @rule(target=holds, tenant=st.sampled_from(ALL), amount=st.integers(0, 900), state=st.sampled_from(State))
-    def reserve(self, tenant: str, amount: int, state: State):
+    def reserve(self, tenant: str, amount: int, state: State) -> Any:
         self.counter += 1
         budgets = {b.name: b for t in {tenant, "acme"} for b in self.do(self.ledger.standing(t)).budgets}
         fits = all(amount <= b.limit_nano - b.spent_nano - b.held_nano for b in budgets.values())
@@ -317,7 +320,7 @@ def test_no_order_of_events_overruns_an_organisation_or_falsifies_its_books(serv
             max_examples=max(1, STEPS // STEPS_PER_EXAMPLE),
             stateful_step_count=STEPS_PER_EXAMPLE,
             deadline=None,
-            suppress_health_check=list(HealthCheck),
+            suppress_health_check=list(HealthCheck),  # pyright: ignore[reportArgumentType] # its metaclass iterates over it
         ),
     )
 
