@@ -21,7 +21,7 @@ from typing import Any, cast
 
 from policies.errors import CatalogError
 from policies.policy import DEFAULT, Policy
-from policies.quality import PRIORS, Curve
+from policies.quality import CURVES, Curve
 from policies.types import NANO_PER_USD
 
 
@@ -74,11 +74,15 @@ _KNOBS = {
     "explore_extra_usd": _Range(least=0, most=100, usd=True),
 }
 _VALUE = {"at_0": _Range(least=1e-9, most=1000, usd=True), "at_1": _Range(least=1e-9, most=1000, usd=True)}
-_CURVE = {"gain": _Range(least=-10, most=10), "floor_tokens": _Range(least=0, most=1_000_000, whole=True)}
+_CURVE = {
+    "gain": _Range(least=-10, most=10),
+    "floor_tokens": _Range(least=0, most=1_000_000, whole=True),
+    "tokens": _Range(least=0.01, most=100),
+}
 
 
 def parse(declared: object) -> Policy:
-    """A policy from a mapping. What is not given keeps its default; given curves are laid over the published priors.
+    """A policy from a mapping. What is not given keeps its default; given curves are laid over the learnt ones.
 
     Raises:
         InvalidPolicy: with every mistake.
@@ -103,7 +107,7 @@ def parse(declared: object) -> Policy:
 
 
 def _curves(reader: _Reader, declared: object) -> Mapping[str, Curve]:
-    curves = dict(PRIORS)
+    curves = dict(CURVES)
     given = declared if isinstance(declared, Mapping) else reader.mapping(("curves",), declared, set())
     for kind, body in cast("Mapping[str, object]", given).items():
         path = ("curves", str(kind))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from policies.allowance import spread
-from policies.quality import PRIORS, Curve
+from policies.quality import CURVES, Curve
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +44,7 @@ class Policy:
     fallback_hold_factor: int = 10  # neighbouring tiers differ in price by about so much
     thinking_quantile: float = 0.95
     explore_extra_nano: int = 2_000_000  # $0.002: an eye on the neighbours, not on the top of the ladder
-    curves: Mapping[str, Curve] = field(default_factory=lambda: PRIORS)
+    curves: Mapping[str, Curve] = field(default_factory=lambda: CURVES)
 
     def value_nano(self, dial: float) -> float:
         """What a right answer is worth at a dial of 0..1, nano-dollars."""

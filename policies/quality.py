@@ -4,7 +4,7 @@ A model's head gives the probability p0 of a right answer without thinking. An a
 the *odds*, not the probability:
 
     q(a) = o / (1 + o),   o = p0 / (1 - p0) * exp(G * s),   s = 1 - exp(-a / need)
-    need = max(curve.floor_tokens, 300 * 20 ** difficulty)   tokens
+    need = max(curve.floor_tokens, 300 * 20 ** difficulty * curve.tokens)   tokens
 
 `G` is the gain in log-odds of unlimited thinking on that kind of task, `need` the tokens that such a question takes,
 and `need * s` also the tokens that are expected to be spent: a hard question uses more of the same allowance. Where
@@ -22,8 +22,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
+
+from policies.learnt import GAINS, TOKENS
 
 NEED_EASY = 300.0  # tokens: the median for a basic question is 332
 NEED_RATIO = 20.0  # hardest over easiest: 6,045 for AIME over 332, and the classifier's scale hardly reaches its ends
@@ -37,10 +39,12 @@ class Curve:
     Attributes:
         gain: log-odds that unlimited thinking adds; 0 where it does not pay, below 0 where it harms.
         floor_tokens: the least number of tokens that thinking takes before it pays, whatever the difficulty.
+        tokens: how many times the tokens that are usual at its difficulty such a question takes.
     """
 
     gain: float
     floor_tokens: int = 0
+    tokens: float = 1.0
 
 
 PRIORS: Mapping[str, Curve] = MappingProxyType(
@@ -53,9 +57,9 @@ PRIORS: Mapping[str, Curve] = MappingProxyType(
         "mathematics": Curve(gain=1.6),
         # LiveBench instruction following: +14.5 points.
         "instruction_following": Curve(gain=1.0),
-        # LiveBench coding: +1.5 points (-7.8 to +9.7 over 12 model pairs); Aider polyglot, gpt-5, low to
-        # high: 81.3 -> 88.0.
-        "coding": Curve(gain=0.25),
+        # LiveBench coding: +1.5 points (-7.8 to +9.7 over 12 model pairs), or .07 in log-odds, over the half of the
+        # effect that low effort leaves.
+        "coding": Curve(gain=0.15),
         # Trick prompts: 0.46 -> 0.69 for one model, with a median of 4,116 tokens although they look easy.
         "trick": Curve(gain=1.0, floor_tokens=4000),
         # The classifier's other kinds have no published figure of their own. What is recalled or chatted is not worked
@@ -66,6 +70,13 @@ PRIORS: Mapping[str, Curve] = MappingProxyType(
         # False premises over 58 models: the highest effort is better for 24, worse for 24, at 2.1 times the
         # cost.
         "false_premise": Curve(gain=0.0),
+    }
+)
+# What results files say lies over the published priors (`rung-train curves`).
+CURVES: Mapping[str, Curve] = MappingProxyType(
+    {
+        kind: replace(prior, gain=GAINS.get(kind, prior.gain), tokens=TOKENS.get(kind, prior.tokens))
+        for kind, prior in PRIORS.items()
     }
 )
 # A kind without published figures: between coding and instruction following, so that effort is raised with
@@ -84,14 +95,31 @@ ALIASES: Mapping[str, str] = MappingProxyType(
 )
 
 
-def curve_for(kind: str, curves: Mapping[str, Curve] = PRIORS) -> Curve:
+def curve_for(kind: str, curves: Mapping[str, Curve] = CURVES) -> Curve:
     """The curve of a kind of task; an unknown kind gets a cautious one."""
     return curves.get(kind) or curves.get(ALIASES.get(kind, "")) or UNKNOWN
 
 
+def blended(kinds: Mapping[str, float], curves: Mapping[str, Curve] = CURVES) -> Curve:
+    """The curve to expect where the kind is not sure: the mean over its probabilities.
+
+    Args:
+        kinds: probability per kind, at least one of them above 0; they need not add up to 1.
+        curves: per kind.
+    """
+    total = gain = floor = tokens = 0.0
+    for kind, share in kinds.items():
+        curve = curve_for(kind, curves)
+        total += share
+        gain += share * curve.gain
+        floor += share * curve.floor_tokens
+        tokens += share * curve.tokens
+    return Curve(gain=gain / total, floor_tokens=round(floor / total), tokens=tokens / total)
+
+
 def need_tokens(difficulty: float, curve: Curve) -> float:
     """Thinking tokens that a question of this difficulty typically takes when nothing stops it."""
-    return max(float(curve.floor_tokens), NEED_EASY * NEED_RATIO**difficulty)
+    return max(float(curve.floor_tokens), NEED_EASY * NEED_RATIO**difficulty * curve.tokens)
 
 
 def saturation(allowance: int, need: float) -> float:

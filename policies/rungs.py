@@ -15,7 +15,7 @@ from policies.candidates import rejection, room
 from policies.catalog import Entry
 from policies.cost import PER_PRICE
 from policies.policy import Policy
-from policies.quality import curve_for, need_tokens, odds, saturation, success_without_head
+from policies.quality import blended, curve_for, need_tokens, odds, saturation, success_without_head
 from policies.types import Demand, Forecast, Wishes
 
 
@@ -97,7 +97,8 @@ class Thinking(dict[int, tuple[int, float]]):
 
     def __init__(self, factor: float, forecast: Forecast, policy: Policy) -> None:
         super().__init__()
-        curve = curve_for(forecast.kind, policy.curves)
+        kinds = forecast.kinds
+        curve = blended(kinds, policy.curves) if kinds else curve_for(forecast.kind, policy.curves)
         self._need = factor * need_tokens(forecast.difficulty, curve)
         self._gain = curve.gain
         self.enough = ceil(self._need * policy.thinking_spread)

@@ -161,7 +161,8 @@ class Forecast:
     Attributes:
         difficulty: 0..1, calibrated: how likely a cheap model is to fail.
         uncertainty: standard error of the difficulty.
-        kind: the kind of task, for example `mathematics`.
+        kind: the likeliest kind of task, for example `mathematics`.
+        kinds: probability per kind, by which what thinking buys is averaged; empty: `kind` is sure.
         success: probability of a right answer per model id, at the model's `ability_allowance` (0: without thinking).
         answer_tokens: expected completion tokens without thinking; answer_tokens_high: their 90 % quantile.
         reasons: the features that moved the difficulty, most important first, in words.
@@ -173,6 +174,7 @@ class Forecast:
     success: Mapping[str, float]
     uncertainty: float = 0.25
     kind: str = "other"
+    kinds: Mapping[str, float] = field(default_factory=dict[str, float])
     answer_tokens: int = 250
     answer_tokens_high: int = 800
     reasons: tuple[str, ...] = ()

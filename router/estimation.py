@@ -128,6 +128,7 @@ def forecast_of(estimate: Estimate | None, models: Mapping[str, Model]) -> Forec
         difficulty=estimate.difficulty,
         uncertainty=estimate.uncertainty,
         kind=estimate.kind,
+        kinds=estimate.kinds,
         success={
             name: heads[name] if name in heads else estimate.success_at(model.ability) for name, model in models.items()
         },

@@ -68,6 +68,33 @@ def abilities(data: Annotated[Path, typer.Option(help="directory with the result
     typer.echo(f"{len(held)} listed models have results; {far} of them stand elsewhere by these", err=True)
 
 
+@app.command()
+def curves(
+    data: Annotated[Path, typer.Option(help="directory with the results files")],
+    out: Annotated[Path | None, typer.Option(help="write the learnt table here, as policies/learnt.py")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print the figures as JSON only")] = False,
+) -> None:
+    """Learn what thinking buys per kind of task, and hold it against the published priors on models left out."""
+    from dataclasses import asdict
+
+    from classifier.artefact import load
+    from classifier.types import Query
+    from training.curve_table import module_text, report_text
+    from training.curves import held_out, learn
+    from training.data import DataError
+
+    classifier = load()
+    try:
+        learnt, found = learn(data, lambda texts: [classifier.estimate(Query(text=t)).difficulty for t in texts])
+    except DataError as error:
+        typer.echo(f"rung-train: {error}", err=True)
+        raise typer.Exit(2) from error
+    proof = held_out(found, learnt.tokens)
+    if out is not None:
+        out.write_text(module_text(learnt), encoding="utf-8")
+    typer.echo(json.dumps({**asdict(learnt), "held_out": proof}) if as_json else report_text(learnt, proof))
+
+
 def _say(phase: str) -> None:
     typer.echo(phase, err=True)
 

@@ -11,6 +11,7 @@ from policies.candidates import allowances
 from policies.catalog import Catalog
 from policies.decide import decide
 from policies.policy import Policy
+from policies.quality import curve_for, need_tokens
 from policies.types import Control, Demand, Reasoning, Wishes
 from tests.policies.ladders import ALWAYS, BUDGET, EFFORTS, OPUS, PROOF, SUM, ask, dials
 
@@ -27,7 +28,7 @@ def named(**changes: object):
 
 def test_a_model_that_takes_tokens_is_granted_what_the_question_is_predicted_to_take():
     hard, easy = decide(**named()).plan[0], decide(**named(forecast=SUM)).plan[0]
-    assert hard.allowance == predicted(300 * 20**PROOF.difficulty, 0.95)
+    assert hard.allowance == predicted(need_tokens(PROOF.difficulty, curve_for("mathematics")), 0.95)
     assert easy.allowance <= 1024
     assert hard.worst_cost_nano > easy.worst_cost_nano
 

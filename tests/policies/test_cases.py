@@ -19,7 +19,7 @@ SUMMED = decide(**ask(forecast=SUM)).chosen
         {"tier": "standard"},
         {"tier": ["standard", "premium"], "model": "gpt-5-mini"},
         {"min_allowance": 1024, "max_allowance": 16_384},
-        {"min_quality": 0.8, "max_cost_usd": 0.010799},
+        {"min_quality": 0.76, "max_cost_usd": 0.012451},
     ],
 )
 def test_a_decision_as_expected_has_no_differences(expected: dict[str, Any]):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from policies.declared import InvalidPolicy, Mistake, parse
 from policies.policy import DEFAULT
-from policies.quality import PRIORS, Curve
+from policies.quality import CURVES, Curve
 from tests.policies.ladders import USD
 
 
@@ -29,7 +29,7 @@ def test_every_knob_can_be_set_and_dollars_are_exact():
             "fallback_hold_factor": 3,
             "thinking_quantile": 0.9,
             "explore_extra_usd": 0.000000001,
-            "curves": {"logic": {"gain": 3}, "chess": {"gain": 2.0, "floor_tokens": 500}},
+            "curves": {"logic": {"gain": 3}, "chess": {"gain": 2.0, "floor_tokens": 500, "tokens": 1.5}},
         }
     )
     assert (policy.version, policy.max_attempts, policy.answer_cap) == ("2026-11", 2, 2048)
@@ -37,8 +37,8 @@ def test_every_knob_can_be_set_and_dollars_are_exact():
     assert policy.explore_extra_nano == 1
     assert (policy.fallback_hold_nano, policy.fallback_hold_factor) == (USD // 2, 3)
     assert policy.curves["logic"] == Curve(gain=3.0)
-    assert policy.curves["chess"] == Curve(gain=2.0, floor_tokens=500)
-    assert policy.curves["coding"] == PRIORS["coding"]
+    assert policy.curves["chess"] == Curve(gain=2.0, floor_tokens=500, tokens=1.5)
+    assert policy.curves["coding"] == CURVES["coding"]
 
 
 @pytest.mark.parametrize(

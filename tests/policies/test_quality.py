@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from policies.quality import (
+    CURVES,
     PRIORS,
     UNKNOWN,
     Curve,
@@ -61,7 +62,7 @@ def test_a_harder_question_takes_more_thinking_and_saturates_later():
 
 def test_an_unknown_kind_gets_a_cautious_curve_and_a_known_alias_its_own():
     assert curve_for("poetry") is UNKNOWN
-    assert curve_for("math") is PRIORS["mathematics"]
+    assert curve_for("math") is CURVES["mathematics"]
     assert curve_for("logic", {"logic": CODING}) is CODING
 
 

@@ -48,6 +48,13 @@ def test_a_case_that_decides_otherwise_says_how_and_ends_with_status_1() -> None
     assert "1 of 2 cases decide as expected" in told
 
 
+def test_effort_goes_to_logic_mathematics_and_tricks_and_not_to_code(tmp_path: Path) -> None:
+    sol = {"id": "sol", "upstream": "openai/gpt-6-sol", "tier": "standard", "ability": 0.87, "api_key": "unused"}
+    (tmp_path / "rung.yaml").write_text(yaml.safe_dump({"models": [sol]}))
+    told = run("policy", "test", str(Path(__file__).with_name("effort.yaml")))
+    assert "FAIL" not in told
+
+
 @pytest.mark.parametrize(
     ("content", "named"),
     [
