@@ -4,15 +4,17 @@ A request is charged to every budget that covers it. What may be spent is what t
 a dollar is worth is one plus the *sum* of the budgets' prices, for each budget is a constraint with a multiplier of
 its own, that was felt for beside the others'. A price that was solved for (`policies.spending`) makes its budget last
 by itself, so of several such the highest holds. A soft limit only has a price: it slows spending down and never
-refuses.
+refuses. Past a budget's soft share the price is at least what makes the rest dearer and dearer: nothing at the soft
+limit, and at the hard one so dear that nothing is bought.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from policies.pacing import Pace, Target
+from policies.pacing import MAX_LOG_WEIGHT, Pace, Target
 from policies.types import Purse
 
 # Bisection over a window to this fraction of it: minutes in a month.
@@ -28,6 +30,7 @@ class Budget:
         target: its window, money and profile; `target.limit_nano` holds what rolled over.
         spent_nano, held_nano: in this window. pace: where its pacing stands.
         hard: whether it refuses when it is exhausted; a soft one only slows down.
+        soft: the share of the limit from which on money becomes dearer, 0..1, or None.
     """
 
     name: str
@@ -36,11 +39,28 @@ class Budget:
     held_nano: int = 0
     pace: Pace = field(default_factory=Pace)
     hard: bool = True
+    soft: float | None = None
 
     @property
     def remaining_nano(self) -> int:
         """What is neither spent nor held; below 0 where a call cost more than its hold or the limit was lowered."""
         return self.target.limit_nano - self.spent_nano - self.held_nano
+
+    @property
+    def is_past_soft(self) -> bool:
+        """Whether what is spent and held has reached the soft limit."""
+        return self.soft is not None and self.remaining_nano <= self._room
+
+    @property
+    def soft_price(self) -> float:
+        """The least price of money past the soft limit: it grows on the way to the hard one, as the pacing's may."""
+        way = 1 - max(0, self.remaining_nano) / self._room if self._room > 0 else 1.0
+        return math.expm1(MAX_LOG_WEIGHT * way)
+
+    @property
+    def _room(self) -> float:
+        """The money between the soft limit and the hard one."""
+        return self.target.limit_nano * (1 - (1.0 if self.soft is None else self.soft))
 
 
 def purse_of(budgets: Iterable[Budget]) -> Purse:
@@ -48,9 +68,12 @@ def purse_of(budgets: Iterable[Budget]) -> Purse:
     budgets = tuple(budgets)
     solved = [b.pace.price for b in budgets if b.pace.is_solved]
     price = max(solved, default=0.0) + sum(b.pace.price for b in budgets if not b.pace.is_solved)
+    past = [b for b in budgets if b.is_past_soft]
+    price = max(price, *(b.soft_price for b in past)) if past else price
+    told = tuple(sorted(b.name for b in past))
     hard = [b for b in budgets if b.hard]
     if not hard:
-        return Purse(pacing_price=price)
+        return Purse(pacing_price=price, past_soft=told)
     tightest = min(hard, key=lambda b: (b.remaining_nano, b.name))
     return Purse(
         remaining_nano=max(0, tightest.remaining_nano),
@@ -58,6 +81,7 @@ def purse_of(budgets: Iterable[Budget]) -> Purse:
         limit_nano=tightest.target.limit_nano,
         spent_nano=tightest.spent_nano,
         held_nano=tightest.held_nano,
+        past_soft=told,
     )
 
 

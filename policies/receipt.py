@@ -141,7 +141,7 @@ def _budget(decision: Decision) -> dict[str, Any] | None:
     purse = decision.purse
     if purse is None:
         return None
-    state: dict[str, Any] = {"pacing_price": purse.pacing_price}
+    state: dict[str, Any] = {"pacing_price": purse.pacing_price, "past_soft_limits": list(purse.past_soft)}
     for name in ("limit", "spent", "held", "remaining"):
         nano: int | None = getattr(purse, f"{name}_nano")
         state |= {f"{name}_nano": None, f"{name}_usd": None} if nano is None else _money(name, nano)

@@ -221,6 +221,7 @@ class Purse:
         pacing_price: the shadow price of a dollar, >= 0: how much more than its face a dollar is worth to
             this tenant now.
         limit_nano, spent_nano, held_nano: of the tightest budget, for the receipt.
+        past_soft: the names of the budgets that are past their soft limit.
     """
 
     remaining_nano: int | None = None
@@ -228,6 +229,7 @@ class Purse:
     limit_nano: int | None = None
     spent_nano: int = 0
     held_nano: int = 0
+    past_soft: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -39,7 +39,8 @@ class Paced:
     Attributes:
         fresh: the state to store now, or None where the stored one is young enough.
         all: every budget as the policy reads it.
-        budgets: the names of those that are paced. counted: the requests that `fresh` counts in.
+        budgets: the names of those that are paced, in the books that they belong to.
+        counted: the requests that `fresh` counts in.
     """
 
     fresh: bytes | None
@@ -66,19 +67,22 @@ def paced(funds: Funds, stored: bytes, profile: Profile = EVEN, take: Take = _no
         return Paced(fresh=None)
     before = _load(stored)
     budgets = [b for b in funds.budgets if _is_paced(b)]
-    due = any(b.name not in before or funds.now - before[b.name].at_s >= STORE_EVERY_S for b in budgets)
-    names = tuple(b.name for b in budgets)
+    names = tuple([b.own_name for b in budgets])
+    due = any(name not in before or funds.now - before[name].at_s >= STORE_EVERY_S for name in names)
     counted = take(names) if due else {}
-    moved = {b.name: _moved(b, before.get(b.name), profile, funds.now, counted.get(b.name)) for b in budgets}
-    read = tuple([_policy_budget(b, moved.get(b.name, Pace()), profile) for b in funds.budgets])
+    moved = {
+        name: _moved(b, before.get(name), profile, funds.now, counted.get(name))
+        for name, b in zip(names, budgets, strict=True)
+    }
+    read = tuple([_policy_budget(b, moved.get(b.own_name, Pace()), profile) for b in funds.budgets])
     fresh = _dump({**before, **moved}) if due else None
     return Paced(fresh=fresh, all=read, budgets=names, counted=counted)
 
 
 def apart(funds: Funds) -> tuple[Funds, Funds]:
-    """The tenant's own budgets, and its organisation's under the names that they have in the organisation's books."""
+    """The tenant's own budgets, and its organisation's."""
     own = tuple([b for b in funds.budgets if not b.of_organisation])
-    above = tuple([replace(b, name=b.name.partition(" ")[2], scope="") for b in funds.budgets if b.of_organisation])
+    above = tuple([b for b in funds.budgets if b.of_organisation])
     return replace(funds, budgets=own), replace(funds, budgets=above)
 
 
@@ -122,6 +126,7 @@ def _policy_budget(budget: Budget, pace: Pace, profile: Profile) -> PolicyBudget
         spent_nano=budget.spent_nano,
         held_nano=budget.held_nano,
         pace=pace,
+        soft=budget.soft,
     )
 
 

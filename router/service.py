@@ -124,6 +124,8 @@ class Service:
             raise
         self._shares.count(principal.tenant.id, strong=_is_strong(turn, decision))
         self._arrivals.add(turn.paced, decision)
+        if turn.inputs is not None and turn.inputs.purse.past_soft:
+            self._metrics.count_past_soft(principal.tenant.id)
         turn.overhead_s = turn.elapsed_s()
         self._metrics.overhead.observe(turn.overhead_s)
         if turn.wants_stream:

@@ -256,6 +256,8 @@ class BudgetSettings(_Section):
 
     limit_usd: Usd
     window: Literal["day", "month", "total"] = "month"
+    # The share of the limit from which on requests get cheaper rungs and are marked.
+    soft: Probability | None = None
 
 
 class SpendProfile(_Section):

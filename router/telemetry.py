@@ -44,6 +44,12 @@ class Metrics:
             registry=self.registry,
         )
         self.spend = Counter("rung_spend_usd", "Money settled, in dollars.", ["tier", *tenant], registry=self.registry)
+        self.past_soft = Counter(
+            "rung_soft_limit_requests",
+            "Requests that were decided with a budget past its soft limit.",
+            tenant,
+            registry=self.registry,
+        )
         self.tokens = Counter(
             "rung_tokens",
             "Tokens billed, by kind (input, cached, output, reasoning).",
@@ -136,6 +142,10 @@ class Metrics:
         for what, value in health.items():
             if isinstance(value, int | float):
                 self.classifier_health.labels(str(health["version"]), what).set(value)
+
+    def count_past_soft(self, tenant: str) -> None:
+        """One more request past a soft limit."""
+        (self.past_soft.labels(tenant) if self._tenant_label else self.past_soft).inc()
 
     def of_tenant(self, tenant: str) -> dict[str, str]:
         """The tenant's label, where the operator wants one."""

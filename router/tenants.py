@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from policies.types import NANO_PER_USD
-from router.settings import Settings, TenantPolicy, TenantSettings
-from router.store import INFERENCE, Limits, Store, Window
+from router.settings import BudgetSettings, Settings, TenantPolicy, TenantSettings
+from router.store import INFERENCE, Limits, Store, Terms, Window
 
 DEMO_TENANT = "demo"
 
@@ -35,4 +35,10 @@ async def declare(store: Store, tenant: TenantSettings) -> None:
     )
     for budget in tenant.budgets:
         nano = int(budget.limit_usd * NANO_PER_USD)
-        await store.ledger.set_budget(tenant.id, budget.window, nano, Window.parse(budget.window))
+        window = Window.parse(budget.window)
+        await store.ledger.set_budget(tenant.id, budget.window, nano, window, terms=terms_of(budget))
+
+
+def terms_of(budget: BudgetSettings) -> Terms:
+    """What a declared budget says beside its limit."""
+    return Terms(soft=budget.soft)

@@ -110,6 +110,8 @@ def reply_headers(
         headers["x-rung-difficulty"] = f"{turn.forecast.difficulty:.3f}"
     if cost_nano is not None:
         headers["x-rung-cost-usd"] = usd(cost_nano)
+    if turn.inputs is not None and turn.inputs.purse.past_soft:
+        headers["x-rung-soft-limit"] = _one_line(", ".join(turn.inputs.purse.past_soft))
     decision = turn.decision
     if decision is not None and decision.unavailable_because:
         preferred = decision.preferred

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -15,7 +16,7 @@ from policies.types import NANO_PER_USD
 from router.cli.session import with_store
 from router.pacing import lasts_until
 from router.settings import TENANT_ID, Settings
-from router.store import Budget, Standing, Store, Tenant, Window
+from router.store import Budget, Standing, Store, Tenant, Terms, Window
 from router.store.ledger_types import LARGEST_NANO
 from router.tenant_policy import rules_of
 
@@ -86,10 +87,12 @@ def show(tenant: _Id) -> None:
     for word, meter in (("today", standing.day), ("this month", standing.month), ("in all", standing.total)):
         print(f"  spent {word}: ${usd(meter.spent_nano)}, held: ${usd(meter.held_nano)}")
     for budget in standing.budgets:
-        print(
-            f"  budget {budget.name} ({budget.window.word}): ${usd(budget.limit_nano)}, "
-            f"${usd(budget.remaining_nano)} left; {_forecast(budget, standing.now, rules_of(found).profile)}"
+        told = f"${usd(budget.limit_nano)}, ${usd(budget.remaining_nano)} left"
+        soft = (
+            "" if budget.soft is None else f"; soft from {budget.soft:.0%}{' (passed)' if budget.is_past_soft else ''}"
         )
+        forecast = _forecast(budget, standing.now, rules_of(found).profile)
+        print(f"  budget {budget.name} ({budget.window.word}): {told}{soft}; {forecast}")
     for member, its in members.items():
         print(f"  of it {member}: ${usd(its.month.spent_nano)} this month")
     if not standing.budgets:
@@ -102,16 +105,22 @@ def set_budget(
     limit: Annotated[str, typer.Argument(help="The limit in dollars, for example 100 or 0.50.")],
     window: Annotated[str, typer.Option(help="day, month or total.")] = "month",
     key: Annotated[str | None, typer.Option(help="Limit one key's spend instead of the whole tenant's.")] = None,
+    soft: Annotated[
+        float | None, typer.Option(help="The share of the limit from which on answers get cheaper, for example 0.8.")
+    ] = None,
 ) -> None:
-    """Set or change a budget. What was spent in the window already counts."""
+    """Set or change a budget. What was spent in the window already counts; what is left out stays as it was."""
     nano, period = dollars(limit), _window(window)
+    given = {name: value for name, value in (("soft", soft),) if value is not None}
 
     async def work(store: Store, _settings: Settings) -> None:
         await store.directory.tenant(tenant)
         if key is not None:
             await store.directory.key(key)
         scope = "" if key is None else f"key:{key}"
-        await store.ledger.set_budget(tenant, f"{scope} {period.word}".strip(), nano, period, scope=scope)
+        name = f"{scope} {period.word}".strip()
+        before = next((grant.terms for grant in await store.ledger.budgets(tenant) if grant.name == name), Terms())
+        await store.ledger.set_budget(tenant, name, nano, period, scope=scope, terms=_changed(before, given))
 
     with_store(work)
     print(f"{tenant}: ${usd(nano)} per {period.word}" + (f" for key {key}" if key else ""))
@@ -128,6 +137,13 @@ def disable(
 
     with_store(work)
     print(f"tenant {tenant} {'enabled' if enable else 'disabled'}")
+
+
+def _changed(before: Terms, given: dict[str, Any]) -> Terms:
+    try:
+        return replace(before, **given)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 def _forecast(budget: Budget, now_s: float, profile: Profile) -> str:

@@ -12,7 +12,7 @@ from router.store.directory import Directory
 from router.store.directory_types import ADMIN, INFERENCE, Key, Principal, Tenant
 from router.store.flights import Flights, Look, Role
 from router.store.ledger import Ledger
-from router.store.ledger_types import Budget, Ending, Funds, Hold, Meter, Standing, State, Window
+from router.store.ledger_types import Budget, Ending, Funds, Grant, Hold, Meter, Standing, State, Terms, Window
 from router.store.limits import Limiter, Limits, Rule, Verdict, rules
 from router.store.log_book import LogBook, Progress
 from router.store.outcomes import OutcomeStream, Taken, Told
@@ -34,6 +34,7 @@ __all__ = [
     "Ending",
     "Flights",
     "Funds",
+    "Grant",
     "Hold",
     "Key",
     "Ledger",
@@ -58,6 +59,7 @@ __all__ = [
     "StoredSession",
     "Taken",
     "Tenant",
+    "Terms",
     "Token",
     "Told",
     "Verdict",

@@ -23,10 +23,12 @@ from router.store.ledger_types import (
     LARGEST_NANO,
     Budget,
     Ending,
+    Grant,
     Hold,
     Meter,
     Standing,
     State,
+    Terms,
     Window,
     read_budgets,
 )
@@ -34,6 +36,8 @@ from router.store.scripts import Argument, Ask, Reply, Script, text
 
 LEASE_S = 60.0  # a dead holder's money is back within a minute; holders renew three times in it
 SEPARATOR = "\x1f"  # between scopes; no scope may contain it
+
+_PLAIN = Terms()
 
 _PURSE = Script("core.lua", "holds.lua", "windows.lua", "purse.lua")
 _RESERVE = Script("core.lua", "holds.lua", "windows.lua", "reserve.lua")
@@ -64,7 +68,9 @@ class Ledger:
         """Open a tenant's books unless they are open; True where this call opened them."""
         return await self._executor.ask(self._account(tenant, "open", generation))
 
-    async def set_budget(self, tenant: str, name: str, limit_nano: int, window: Window, *, scope: str = "") -> bool:
+    async def set_budget(
+        self, tenant: str, name: str, limit_nano: int, window: Window, *, scope: str = "", terms: Terms = _PLAIN
+    ) -> bool:
         """Set or change a budget; what the window's scope has spent already counts.
 
         Returns:
@@ -75,8 +81,12 @@ class Ledger:
         """
         if not name or len(name) > 64 or SEPARATOR in scope:  # noqa: PLR2004 - a name, not an essay
             raise ValueError("A budget needs a name of 1 to 64 characters.")
-        budget = {"name": name, "scope": scope, "window": window.value, "limit": str(_exact(limit_nano))}
-        return await self._executor.ask(self._account(tenant, "budget", name, orjson.dumps(budget).decode()))
+        budget = Grant(name=name, scope=scope, window=window, limit_nano=_exact(limit_nano), terms=terms)
+        return await self._executor.ask(self._account(tenant, "budget", name, budget.dump()))
+
+    async def budgets(self, tenant: str) -> list[Grant]:
+        """The tenant's budgets as they were set. Raises StoreUnavailable."""
+        return await self._executor.ask(Ask(("HGET", names.of(tenant, "acct"), "bud"), _grants))
 
     async def remove_budget(self, tenant: str, name: str) -> bool:
         """Remove a budget; its windows' spend stays in the books. False where there was none."""
@@ -227,6 +237,10 @@ def settlement_words(hold: Hold, cost_nano: int, *, estimated: bool, facts: byte
     """A script's words for how a hold ends, with the caller's own copy of it, should the store have lost it."""
     copy = (hold.windows, scopes_word(hold.scopes), hold.reserved_at_ms)
     return hold.id, _exact(cost_nano), int(estimated), facts, *copy
+
+
+def _grants(reply: Reply) -> list[Grant]:
+    return sorted((Grant.load(kept) for kept in orjson.loads(reply or b"[]")), key=lambda grant: grant.name)
 
 
 def _ending(reply: Reply) -> Ending:

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
 
+import orjson
+
 from policies.types import Purse
 
 LARGEST_NANO = 2**53 - 1  # Lua counts in doubles, exact so far: 9,007,199 dollars
@@ -41,6 +43,60 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What a budget says beside its limit.
+
+    Attributes:
+        soft: the share of the limit from which on requests go on with less and less, and are marked; or None.
+
+    Raises:
+        ValueError: a share outside of 0..1.
+    """
+
+    soft: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.soft is not None and not 0 <= self.soft <= 1:
+            raise ValueError(f"A soft limit is a share of the limit, 0 to 1, not {self.soft}.")
+
+    def dump(self) -> dict[str, str]:
+        """As the account keeps it; what is left at its default is left out."""
+        return {} if self.soft is None else {"soft": repr(float(self.soft))}
+
+    @classmethod
+    def load(cls, kept: dict[str, str]) -> Terms:
+        """From `dump`."""
+        return cls(soft=float(kept["soft"]) if "soft" in kept else None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """A budget as it was set. `scope`: see `Budget`."""
+
+    name: str
+    scope: str
+    window: Window
+    limit_nano: int
+    terms: Terms = Terms()
+
+    def dump(self) -> str:
+        """As the account keeps it: a flat object of strings."""
+        named = {"name": self.name, "scope": self.scope, "window": self.window.value, "limit": str(self.limit_nano)}
+        return orjson.dumps(named | self.terms.dump()).decode()
+
+    @classmethod
+    def load(cls, kept: dict[str, str]) -> Grant:
+        """From the object that `dump` writes."""
+        return cls(
+            name=kept["name"],
+            scope=kept["scope"],
+            window=Window(kept["window"]),
+            limit_nano=int(kept["limit"]),
+            terms=Terms.load(kept),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
     """One budget in its present window.
 
@@ -48,6 +104,7 @@ class Budget:
         name: unique in the tenant. scope: whose spend it limits: `""` the whole tenant, else for example
             `key:ab12`, or `@acme` for the organisation `acme` with all its tenants.
         starts_at, ends_at: the window, in seconds since 1970; `ends_at` is None for one that never ends.
+        soft: the share of the limit that is soft, or None; see `Terms`.
     """
 
     name: str
@@ -58,6 +115,7 @@ class Budget:
     held_nano: int
     starts_at: float
     ends_at: float | None
+    soft: float | None = None
 
     @property
     def remaining_nano(self) -> int:
@@ -65,9 +123,19 @@ class Budget:
         return max(0, self.limit_nano - self.spent_nano - self.held_nano)
 
     @property
+    def is_past_soft(self) -> bool:
+        """Whether what is spent and held has reached the soft limit."""
+        return self.soft is not None and self.spent_nano + self.held_nano >= self.soft * self.limit_nano
+
+    @property
     def of_organisation(self) -> bool:
         """Whether it is shared by all tenants of an organisation."""
         return self.scope.startswith("@")
+
+    @property
+    def own_name(self) -> str:
+        """Its name in the books that it belongs to: `month` of the organisation's `@acme month`."""
+        return self.name.partition(" ")[2] if self.of_organisation else self.name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,6 +234,7 @@ def read_budgets(rows: list[Any]) -> tuple[Budget, ...]:
             held_nano=int(row[5]),
             starts_at=int(row[6]) / 1000,
             ends_at=int(row[7]) / 1000 if int(row[7]) else None,
+            soft=float(row[8]) if len(row) > 8 else None,  # noqa: PLR2004 - the script's row
         )
         for row in rows
     )

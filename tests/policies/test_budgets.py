@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -29,6 +30,29 @@ def test_a_soft_limit_slows_down_and_never_refuses():
     soft = replace(TODAY, hard=False, spent_nano=5 * USD)
     assert purse_of([soft]) == Purse(pacing_price=soft.pace.price)
     assert purse_of([MONTH, soft]).remaining_nano == 19 * USD
+
+
+@pytest.mark.parametrize(
+    ("spent_usd", "log_price"), [(5, None), (19.99, None), (20, 0.0), (21, 1.0), (25, 5.0), (30, 10.0), (31, 10.0)]
+)
+def test_past_the_soft_limit_money_becomes_dearer_until_nothing_is_bought(spent_usd: float, log_price: float | None):
+    budget = Budget(name="month", target=JUNE, spent_nano=int((spent_usd - 1) * USD), held_nano=USD, soft=2 / 3)
+    purse = purse_of([TODAY, budget])
+    assert purse.past_soft == (("month",) if log_price is not None else ())
+    at_least = math.expm1(log_price or 0)
+    assert purse.pacing_price == pytest.approx(max(TODAY.pace.price, at_least), rel=1e-6)
+
+
+def test_a_limit_that_is_soft_at_its_end_alone_has_the_highest_price_there():
+    end = Budget(name="b", target=JUNE, spent_nano=30 * USD, soft=1.0)
+    assert purse_of([end]).pacing_price == pytest.approx(math.expm1(10))
+    assert purse_of([replace(end, spent_nano=30 * USD - 1)]) == Purse(
+        remaining_nano=1, limit_nano=30 * USD, spent_nano=30 * USD - 1
+    )
+
+
+def test_a_soft_budget_without_a_hard_limit_is_told_too():
+    assert purse_of([replace(MONTH, hard=False, soft=0.1)]).past_soft == ("team / month",)
 
 
 def test_without_a_budget_nothing_limits():

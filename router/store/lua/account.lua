@@ -12,6 +12,17 @@ if ARGV[1] == 'open' then
   redis.call('HSET', base .. 'w:t', 's|', '0', 'h|', '0')
   return 1
 end
+
+-- Whether two budgets, flat tables of strings, agree in everything.
+local function same(one, other)
+  for key, value in pairs(one) do
+    if other[key] ~= value then
+      return false
+    end
+  end
+  return true
+end
+
 local acct = account()
 local kept, before = {}, nil
 for _, budget in ipairs(acct.budgets and cjson.decode(acct.budgets) or {}) do
@@ -24,7 +35,7 @@ end
 if ARGV[1] == 'budget' then
   local budget = cjson.decode(ARGV[3])
   amount(budget.limit)
-  if before and before.limit == budget.limit and before.window == budget.window and before.scope == budget.scope then
+  if before and same(before, budget) and same(budget, before) then
     return 0
   end
   kept[#kept + 1] = budget

@@ -98,6 +98,7 @@ local function add_covering(found, book)
             found[#found + 1] = {
               whose and whose .. ' ' .. budget.name or budget.name, whose or budget.scope, budget.window,
               tonumber(budget.limit), tonumber(spent or '0'), tonumber(held or '0'), window.start, window.stop,
+              budget.soft,
             }
           end
         end
@@ -106,8 +107,8 @@ local function add_covering(found, book)
   end
 end
 
--- The budgets that cover a request: {name, scope, window, limit, spent, held, start, stop} each. Those of its
--- organisation are named '@organisation name', and have the scope '@organisation'.
+-- The budgets that cover a request: {name, scope, window, limit, spent, held, start, stop} each, and behind them the share
+-- that is soft where there is one. Those of its organisation are named '@organisation name', and have the scope '@organisation'.
 local function covering(books)
   local found = {}
   for _, book in ipairs(books) do

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import httpx
 
-from router.store import Window
+from router.foresight import FRESH_S
+from router.store import Terms, Window
 from tests.gateway import Running
 from tests.router.api.conftest import Books
 
@@ -49,3 +51,25 @@ def test_the_organisations_money_refuses_what_the_tenants_own_would_pay(gateway:
     reply = ask(gateway, token)
     assert (reply.status_code, reply.json()["error"]["code"]) == (429, "insufficient_quota")
     assert books.standing("small").total.spent_nano == 0
+
+
+def test_past_a_soft_limit_requests_go_on_cheaper_and_are_marked(gateway: Running, books: Books) -> None:
+    token = key_of(books, "soft")
+    store = books.store
+    books.run(store.ledger.set_budget("soft", "all", DOLLAR, Window.TOTAL, terms=Terms(soft=0.5)))
+    before = ask(gateway, token, rung={"explain": True})
+    assert "x-rung-soft-limit" not in before.headers
+    assert before.json()["rung"]["receipt"]["budget"]["past_soft_limits"] == []
+    books.settled(tenant="soft")
+    books.run(store.books.adjust("soft", "much", DOLLAR * 9 // 10, reason="a test", by="a test"))
+    time.sleep(FRESH_S)  # what the gateway has just seen of the money
+    after = ask(gateway, token, rung={"explain": True})
+    assert (after.status_code, after.headers["x-rung-soft-limit"]) == (200, "all")
+    receipts = [reply.json()["rung"]["receipt"] for reply in (before, after)]
+    assert receipts[1]["budget"]["past_soft_limits"] == ["all"]
+    assert receipts[1]["chosen"]["expected_cost_nano"] < receipts[0]["chosen"]["expected_cost_nano"]
+    assert "rung_soft_limit_requests_total 1.0" in httpx.get(f"{gateway.url}/metrics").text
+    books.settled(tenant="soft")
+    books.run(store.books.adjust("soft", "all", DOLLAR // 10, reason="a test", by="a test"))
+    time.sleep(FRESH_S)
+    assert ask(gateway, token, model="medium").status_code == 429, "hard stays hard"

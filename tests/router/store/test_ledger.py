@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from router.errors import BudgetExhausted, Conflict, StoreUnavailable
-from router.store import Hold, Ledger, State, Store, Window
+from router.store import Hold, Ledger, State, Store, Terms, Window
 from router.store.connection import Connection
 from router.store.ledger import LEASE_S
 from router.store.scripts import Ask
@@ -326,3 +326,18 @@ async def test_the_clock_is_the_stores_own(store: Store) -> None:
     standing = await store.ledger.standing("acme")
     assert 0 <= standing.now * 1000 - hold.reserved_at_ms < 60_000
     assert abs(standing.now - datetime.now(UTC).timestamp()) < 60
+
+
+async def test_a_budgets_terms_are_kept_told_and_changed(ledger: Ledger) -> None:
+    assert await ledger.set_budget("acme", "main", 5 * DOLLAR, Window.MONTH, terms=Terms(soft=0.8))
+    assert not await ledger.set_budget("acme", "main", 5 * DOLLAR, Window.MONTH, terms=Terms(soft=0.8))
+    (budget,) = (await ledger.standing("acme")).budgets
+    assert (budget.soft, budget.is_past_soft) == (0.8, False)
+    assert [grant.terms for grant in await ledger.budgets("acme")] == [Terms(soft=0.8)]
+    await ledger.reserve("acme", "h1", 4 * DOLLAR)
+    assert (await ledger.standing("acme")).budgets[0].is_past_soft
+    assert await ledger.set_budget("acme", "main", 5 * DOLLAR, Window.MONTH)
+    assert (await ledger.standing("acme")).budgets[0].soft is None
+    assert await ledger.budgets("nobody") == []
+    with pytest.raises(ValueError, match="0 to 1"):
+        Terms(soft=80)
