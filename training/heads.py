@@ -1,8 +1,7 @@
 """Heads of their own for models that have results: a blend of the learners of `training.learners`.
 
-Per question the learners predict the scores of all models at once, reduced to a few components where there are many
-models (their scores rise and fall together). A pair's gain is the difference of its two heads; heads fitted to the gain
-itself ranked worse (trees .622 against .635 of APGR on routellm_mmlu_dev).
+Per question the learners predict the scores of all models at once. A pair's gain is the difference of its two heads;
+heads fitted to the gain itself ranked worse (trees .622 against .635 of APGR on routellm_mmlu_dev).
 """
 
 from __future__ import annotations
@@ -19,15 +18,14 @@ from training.learners import Category, Kernel, Learner, Neighbours, Texts, Tree
 from training.stacking import blended, stack_weights
 
 Floats = NDArray[np.floating[Any]]
-COMPONENTS: Final = 8  # of the score matrix; beyond, singular vectors are noise
 INNER: Final = 3  # folds whose held-out predictions weigh the learners
 
 
 class Heads:
     """Success of m models that have results.
 
-    The phases of a fit: reduce the scores to components; predict them by every learner on three folds in turn, and
-    weigh the learners by that (`training.stacking`); fit them on everything.
+    The phases of a fit: predict the scores by every learner on three folds in turn, and weigh the learners by that
+    (`training.stacking`); fit them on everything.
 
     Args:
         seed: of the trees and the folds.
@@ -39,7 +37,7 @@ class Heads:
     def fit(self, train: Matrix, inputs: Inputs) -> Self:
         """Fit all learners to (n, m) scores; missing ones are filled by question and model means."""
         self._embedded = inputs.sizes[0]
-        self._mean, self._basis, y = _components(train.score)
+        self._mean, y = centred(train.score)
         x = inputs.compute_many(list(train.prompts))
         self._weights = self._weigh(train, x, y)
         self._texts, self._learners = self._fitted(train, x, y)
@@ -48,7 +46,7 @@ class Heads:
     def success(self, prompts: Sequence[str], inputs: Inputs) -> Floats:
         """(n, m) probabilities."""
         view = self._texts.view(prompts, inputs.compute_many(list(prompts)))
-        parts = [learner.predict(view) @ self._basis for learner in self._learners]
+        parts = [learner.predict(view) for learner in self._learners]
         return np.clip(blended(parts, self._weights) + self._mean, 0.01, 0.99)
 
     def _weigh(self, train: Matrix, x: Floats, y: Floats) -> Floats:
@@ -63,7 +61,7 @@ class Heads:
             view = texts.view(train.prompts[here].tolist(), x[here])
             for part, learner in zip(held, learners, strict=True):
                 part[here] = learner.predict(view)
-        return stack_weights([part @ self._basis for part in held], y @ self._basis)
+        return stack_weights(held, y)
 
     def _fitted(self, train: Matrix, x: Floats, y: Floats) -> tuple[Texts, list[Learner]]:
         texts = Texts(train.prompts.tolist(), x, self._embedded)
@@ -79,14 +77,10 @@ class Heads:
         ]
 
 
-def _components(score: Floats) -> tuple[Floats, Floats, Floats]:
-    """Column means (m,), basis (r, m) and coordinates (n, r) of the centred scores."""
+def centred(score: Floats) -> tuple[Floats, Floats]:
+    """Column means (m,) and deviations from them (n, m); missing ones are the question's own mean deviation, shrunk."""
     known = np.isfinite(score)
     mean = np.where(known, score, 0.0).sum(0) / np.maximum(known.sum(0), 1)
-    centred = np.where(known, score - mean, 0.0)
-    question = centred.sum(1) / (known.sum(1) + 1.0)
-    filled = np.where(known, centred, question[:, None])
-    if score.shape[1] <= COMPONENTS:
-        return mean, np.eye(score.shape[1]), filled
-    _, _, rows = np.linalg.svd(filled, full_matrices=False)
-    return mean, rows[:COMPONENTS], filled @ rows[:COMPONENTS].T
+    away = np.where(known, score - mean, 0.0)
+    question = away.sum(1) / (known.sum(1) + 1.0)
+    return mean, np.where(known, away, question[:, None])

@@ -6,7 +6,7 @@ has one weight for the mean over the models and one for the deviations from it.
 
 The weights are non-negative least squares with a normal prior around equal weights, `TRUST` its deviation: where
 held-out results say little, as on pairs of models, the blend stays near the plain mean; where they say much, the best
-learner takes over.
+learner takes over. Of m models there are m - 1 deviations to learn from, so that the prior gives way with their root.
 """
 
 from __future__ import annotations
@@ -35,8 +35,10 @@ def stack_weights(predicted: Sequence[Floats], truth: Floats) -> Floats:
         predicted: K held-out predictions (n, m), centred as the truth is.
         truth: (n, m).
     """
-    parts = zip(*map(common_and_own, predicted), strict=True)
-    return np.stack([_weights(part, goal) for part, goal in zip(parts, common_and_own(truth), strict=True)])
+    common, own = zip(*map(common_and_own, predicted), strict=True)
+    goal = common_and_own(truth)
+    apart = np.sqrt(max(truth.shape[1] - 1, 1))
+    return np.stack([_weights(common, goal[0], TRUST), _weights(own, goal[1], TRUST * apart)])
 
 
 def blended(predicted: Sequence[Floats], weights: Floats) -> Floats:
@@ -46,11 +48,11 @@ def blended(predicted: Sequence[Floats], weights: Floats) -> Floats:
     return np.asarray(sums[0] + sums[1])
 
 
-def _weights(predicted: Sequence[Floats], truth: Floats) -> Floats:
+def _weights(predicted: Sequence[Floats], truth: Floats, trust: float) -> Floats:
     design, goal = np.stack([part.ravel() for part in predicted], axis=1), truth.ravel()
     count = design.shape[1]
     noise = max(float(((goal - design.mean(axis=1)) ** 2).mean()), 1e-9)
-    pull = np.sqrt(noise) / TRUST
+    pull = np.sqrt(noise) / trust
     found, _ = nnls(
         np.concatenate((design, pull * np.eye(count))), np.concatenate((goal, np.full(count, pull / count)))
     )

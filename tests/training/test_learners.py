@@ -46,3 +46,16 @@ def test_a_learner_beats_the_mean_and_repeats_itself(name: str, tmp_path: Path) 
     assert first.shape == test.score.shape
     assert (first == second).all()
     assert np.square(first - test.score).mean() < 0.95 * np.square(train.means - test.score).mean()
+
+
+def test_trees_say_of_many_models_what_sets_them_apart(tmp_path: Path) -> None:
+    train, test = matrix(tmp_path, 0), matrix(tmp_path, 1)
+    x, asked = (INPUTS.compute_many(part.prompts.tolist()) for part in (train, test))
+    texts = Texts(train.prompts.tolist(), x, EMBEDDED)
+    hard = (train.categories == "hard")[:, None]
+    strong = np.arange(20) % 2 == 1
+    y = np.where(hard == strong, 0.5, -0.5)
+    said = Trees(0).fit(texts.learnt, y).predict(texts.view(test.prompts.tolist(), asked))
+    assert said.shape == (len(test), 20)
+    chosen = strong[said.argmax(axis=1)]
+    assert (chosen == (test.categories == "hard")).mean() > 0.8

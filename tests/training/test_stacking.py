@@ -34,6 +34,11 @@ def test_few_results_leave_the_weights_equal() -> None:
     assert weights == pytest.approx(np.full((2, 2), 0.5), abs=0.1)
 
 
+def test_the_more_models_there_are_the_more_their_differences_say() -> None:
+    few, many = (stack_weights([KNOWS_EASE[:60, :m], KNOWS_OWN[:60, :m]], TRUTH[:60, :m])[1] for m in (2, 4))
+    assert many[1] - many[0] > few[1] - few[0] > 0
+
+
 def test_no_learner_counts_against_the_others() -> None:
     weights = stack_weights([TRUTH, -TRUTH], TRUTH)
     assert (weights >= 0).all()
