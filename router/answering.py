@@ -327,14 +327,18 @@ class Answering:
         )
 
     def _count(self, turn: Turn, attempt: Attempt, charge: Bill) -> None:
-        tenant = self._metrics.of_tenant(turn.principal.tenant.id)
-        self._metrics.spend.labels(tier=attempt.tier, **tenant).inc(charge.cost_nano / 1e9)
         usage = charge.usage
-        for kind, tokens in (("input", usage.input), ("cached", usage.cached_read), ("output", usage.output)):
-            if tokens:
-                self._metrics.tokens.labels(attempt.tier, kind).inc(tokens)
-        if usage.reasoning:
-            self._metrics.tokens.labels(attempt.tier, "reasoning").inc(usage.reasoning)
+        self._metrics.billed(
+            tier=attempt.tier,
+            tenant=turn.principal.tenant.id,
+            cost_nano=charge.cost_nano,
+            tokens={
+                "input": usage.input,
+                "cached": usage.cached_read,
+                "output": usage.output,
+                "reasoning": usage.reasoning,
+            },
+        )
 
 
 def _landing(turn: Turn, content: bytes | None) -> Answer | None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Route
+from starlette.types import Receive, Scope, Send
 
 import classifier
 from policies.types import Attempt
@@ -106,7 +107,7 @@ def create_app(settings: Settings | None = None, resources: Resources | None = N
             app.state.gateway = await _open(settings, owned, metrics, stack)
             yield
 
-    app = FastAPI(
+    app = _Application(
         title="Rung",
         version=__version__,
         summary="A difficulty-aware gateway in front of LLM providers.",
@@ -126,6 +127,16 @@ def create_app(settings: Settings | None = None, resources: Resources | None = N
     hot = HotPath(app.build_middleware_stack(), method="POST", path=CHAT_PATH, endpoint=chat.chat_completions)
     app.middleware_stack = Envelope(hot, in_flight=metrics.in_flight)
     return app
+
+
+class _Application(FastAPI):
+    """The framework without what it does around every request: of that, ours have their own."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, or the process' beginning and end."""
+        scope["app"] = self
+        assert self.middleware_stack is not None  # noqa: S101 - `create_app` has built it
+        await self.middleware_stack(scope, receive, send)
 
 
 def _routes() -> list[BaseRoute]:

@@ -75,14 +75,14 @@ class Envelope:
 
         answered = False
 
-        async def send_with_id(message: Message) -> None:
+        def send_with_id(message: Message) -> Awaitable[None]:
             nonlocal answered
             if message["type"] == "http.response.start":
                 answered = True
                 headers = message.setdefault("headers", [])
                 if not any(name == b"x-request-id" for name, _ in headers):
                     message["headers"] = [*headers, (b"x-request-id", request_id.encode())]
-            await send(message)
+            return send(message)
 
         if _swollen(scope):
             await _refuse(send_with_id)

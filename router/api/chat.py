@@ -20,9 +20,10 @@ async def chat_completions(request: Request) -> ASGIApp:
     """Answer with the rung that the query deserves."""
     gateway = gateway_of(request)
     started = time.perf_counter()
-    status, tier, cache = 500, "none", "none"
+    status, tier, cache, tenant = 500, "none", "none", ""
     try:
         principal = await principal_of(request)
+        tenant = principal.tenant.id
         body = await json_object(request)
         work = gateway.service.chat(principal, body, dict(request.scope["headers"]), request.scope["rung.request_id"])
         reply = await unless_client_leaves(work, request.receive)
@@ -38,5 +39,5 @@ async def chat_completions(request: Request) -> ASGIApp:
     else:
         return reply
     finally:
-        gateway.metrics.requests.labels("chat", tier, str(status), cache).inc()
-        gateway.metrics.duration.labels("chat").observe(time.perf_counter() - started)
+        took_s = time.perf_counter() - started
+        gateway.metrics.answered("chat", tier=tier, status=status, cache=cache, tenant=tenant, seconds=took_s)

@@ -1,14 +1,15 @@
 """Answers that were given before: alone keeps them apart by tenant and scope, and away from everybody else.
 
-The key is an HMAC over tenant, scope and the canonical request, so that neither a prompt nor a guess of one
+The key is a keyed hash over tenant, scope and the canonical request, so that neither a prompt nor a guess of one
 can be read off the store. The caller decides what may be stored: never an error, a partial answer or a tool
 call.
 """
 
 from __future__ import annotations
 
-import hmac
 import zlib
+from functools import lru_cache
+from hashlib import blake2b, sha256
 
 from router.errors import StoreUnavailable
 from router.store import names
@@ -27,7 +28,7 @@ _PURGE = Script("cache_purge.lua")
 
 
 def answer_key(pepper: bytes, tenant: str, scope: str, canonical: bytes) -> str:
-    """The key of an answer: HMAC-SHA-256, hexadecimal, over tenant, scope and request.
+    """The key of an answer: keyed BLAKE2b (RFC 7693), 64 hexadecimal digits, over tenant, scope and request.
 
     Args:
         pepper: the server's secret.
@@ -36,7 +37,13 @@ def answer_key(pepper: bytes, tenant: str, scope: str, canonical: bytes) -> str:
         canonical: canonical JSON of everything that shapes the answer.
     """
     parts = b"".join(len(part).to_bytes(4, "big") + part for part in (tenant.encode(), scope.encode()))
-    return hmac.digest(pepper, b"answer" + parts + canonical, "sha256").hex()
+    return blake2b(b"answer" + parts + canonical, key=_mac_key(pepper), digest_size=32).hexdigest()
+
+
+@lru_cache(maxsize=4)
+def _mac_key(pepper: bytes) -> bytes:
+    """A pepper of any length as BLAKE2b takes keys."""
+    return sha256(pepper).digest()
 
 
 class AnswerCache:
