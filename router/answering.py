@@ -6,7 +6,6 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -22,6 +21,7 @@ from router.dispatch import Dispatcher, Opened, Trail
 from router.errors import DRAINING, Draining, RungError, UpstreamError
 from router.outcomes.aftermath import MAX_STREAM_BYTES, Aftermath, Answered
 from router.records import answered, failed, remembered
+from router.reply import Reply
 from router.sessions import dump, left
 from router.settlement import Ending, Settler
 from router.store import Answer, Hold, Places, Receipt, SessionNote
@@ -41,14 +41,6 @@ CACHED_TIER = "cache"
 _FAREWELL = as_sse(Draining(DRAINING))
 
 log = logging.getLogger("rung.answering")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
-    """A whole reply: JSON bytes and headers."""
-
-    body: bytes
-    headers: Mapping[str, str]
 
 
 class Answering:

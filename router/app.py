@@ -180,7 +180,7 @@ async def _open(settings: Settings, resources: Resources, metrics: Metrics, stac
     )
     stack.callback(estimator.close)
     watch, shadowing = await _follow_registry(settings, store, estimator, metrics, stack)
-    upstream = await stack.enter_async_context(UpstreamClient())
+    upstream = await stack.enter_async_context(UpstreamClient(gather_s=settings.server.stream_gather_ms / 1000))
     settler = Settler(store)
     breakers = Health(
         threshold=lambda: live.current.settings.breaker_failures,

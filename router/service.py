@@ -23,7 +23,7 @@ from policies.layers import within
 from policies.receipt import menu
 from policies.types import Decision, Purse
 from router import errors
-from router.answering import Answering, Reply
+from router.answering import Answering
 from router.arrivals import Arrivals
 from router.auth import allowed_models, require_model
 from router.decision_log.entry import Logging
@@ -34,6 +34,7 @@ from router.inputs import Inputs, decided
 from router.ladder import Ladder
 from router.live import Live
 from router.pacing import apart, paced
+from router.reply import Reply
 from router.shadowing import Shadowing
 from router.sitting import hold_of_session, session_of, session_refuses, sit_down
 from router.store import Funds, Hold, Opening, Principal, State, Store, Tenant, Wanted, answer_key, rules
@@ -205,7 +206,8 @@ class Service:
 
     def _pace(self, turn: Turn, payer: Tenant, funds: Funds, pace: bytes) -> tuple[Budget, ...]:
         """The payer's budgets with their prices now."""
-        now = paced(funds, pace, rules_of(payer).profile, partial(self._arrivals.take, payer.id))
+        rules = turn.own if payer is turn.principal.tenant else rules_of(payer)
+        now = paced(funds, pace, rules.profile, partial(self._arrivals.take, payer.id))
         turn.paced += ((payer.id, now.budgets),)
         if now.fresh is not None:
             lost = partial(self._arrivals.put_back, payer.id, now.counted)
@@ -235,6 +237,7 @@ class Service:
         turn = Turn(
             config=config,
             principal=principal,
+            own=own,
             request=request,
             request_id=request_id,
             extensions=extensions,
@@ -259,8 +262,7 @@ class Service:
         elif turn.logging is not None:
             turn.reading = estimate.reading
         catalog = turn.config.ladder.catalog
-        tenant = turn.principal.tenant
-        barred = self._shares.barred(tenant.id, rules_of(tenant).strong_share, catalog.tiers)
+        barred = self._shares.barred(turn.principal.tenant.id, turn.own.strong_share, catalog.tiers)
         turn.wishes = replace(turn.wishes, barred_tiers=turn.wishes.barred_tiers | barred) if barred else turn.wishes
         turn.forecast = forecast_of(estimate, turn.config.ladder.models)
         turn.inputs = given = Inputs(

@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 from starlette.types import Receive, Scope, Send
 
+from router.reply import raw_headers
+
 T = TypeVar("T")
 
 # Proxies and browsers cut connections that are silent for 30 to 60 s; a comment line keeps them, and clients skip it.
@@ -96,12 +98,8 @@ class EventStream:
             news.cancel()
 
     def _raw_headers(self) -> list[tuple[bytes, bytes]]:
-        headers = {
-            "content-type": "text/event-stream; charset=utf-8",
-            "cache-control": "no-store",
-            **self.headers,
-        }
-        return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+        kind = (b"content-type", b"text/event-stream; charset=utf-8")
+        return [kind, (b"cache-control", b"no-store"), *raw_headers(self.headers)]
 
 
 class ClientDeparted(Exception):

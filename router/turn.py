@@ -15,6 +15,7 @@ from router.inputs import Inputs
 from router.live import Configuration
 from router.sessions import Sitting
 from router.store import Principal, Rule
+from router.tenant_policy import Rules as TenantRules
 from router.wire.reading import Extensions
 
 
@@ -29,7 +30,8 @@ class Turn:
 
     Attributes:
         config: the configuration that it began with, and is decided and billed by.
-        principal: who asks. request: the checked body. extensions, demand, wishes: what was read of it.
+        principal: who asks. own: the rules of its tenant. request: the checked body.
+        extensions, demand, wishes: what was read of it.
         started: `time.perf_counter()` at the request's arrival.
         answer_key: the key of its exact answer in the cache, or None where it may not be cached.
         leads: whether identical requests wait for this one's answer.
@@ -44,6 +46,7 @@ class Turn:
 
     config: Configuration
     principal: Principal
+    own: TenantRules
     request: Mapping[str, Any]
     request_id: str
     extensions: Extensions

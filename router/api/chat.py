@@ -10,7 +10,6 @@ from starlette.types import ASGIApp
 
 from router.api.access import gateway_of, json_object, principal_of
 from router.errors import RungError
-from router.service import Reply
 from router.streaming import ClientDeparted, unless_client_leaves
 from router.wire.body import ClientGone
 from router.wire.errors import CLIENT_CLOSED_REQUEST
@@ -28,8 +27,6 @@ async def chat_completions(request: Request) -> ASGIApp:
         work = gateway.service.chat(principal, body, dict(request.scope["headers"]), request.scope["rung.request_id"])
         reply = await unless_client_leaves(work, request.receive)
         status, tier, cache = 200, reply.headers["x-rung-tier"], reply.headers["x-rung-cache"]
-        if isinstance(reply, Reply):
-            return Response(reply.body, 200, headers=dict(reply.headers), media_type="application/json")
     except (ClientDeparted, ClientGone):
         status = CLIENT_CLOSED_REQUEST
         return Response(status_code=status)

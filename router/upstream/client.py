@@ -18,6 +18,7 @@ from yarl import URL
 
 from router.errors import UpstreamError
 from router.upstream import delegate, engine, faults
+from router.upstream.beat import Beat
 from router.upstream.request import Outbound, Wire, takes_own_transport, unsupported
 from router.upstream.stream import UpstreamStream, events
 from router.upstream.tally import Tally
@@ -33,9 +34,21 @@ _MAX_WIRES = 1024
 
 
 class UpstreamClient:
-    """Calls models. Make one per process, inside its event loop; `aclose` it at the end."""
+    """Calls models. Make one per process, inside its event loop; `aclose` it at the end.
 
-    def __init__(self, *, connect_timeout_s: float = CONNECT_TIMEOUT_S, max_reply_bytes: int = MAX_REPLY_BYTES) -> None:
+    Args:
+        connect_timeout_s: seconds to reach a provider. max_reply_bytes: of a whole answer.
+        gather_s: how long the chunks of many streams may be gathered; see `router.upstream.beat`.
+    """
+
+    def __init__(
+        self,
+        *,
+        connect_timeout_s: float = CONNECT_TIMEOUT_S,
+        max_reply_bytes: int = MAX_REPLY_BYTES,
+        gather_s: float = 0.0,
+    ) -> None:
+        self._beat = Beat(gather_s)
         self._connect_timeout_s = connect_timeout_s
         self._max_reply_bytes = max_reply_bytes
         self._session: aiohttp.ClientSession | None = None
@@ -88,9 +101,10 @@ class UpstreamClient:
             return
         deadline = asyncio.get_running_loop().time() + call.timeout_s
         response, outbound, translation = await self._open(call, deadline)
-        stream = _stream(response, outbound, translation, call, deadline)
+        stream = _stream(response, outbound, translation, call, deadline=deadline, beat=self._beat)
         try:
-            yield stream
+            with self._beat.stream():
+                yield stream
         finally:
             # Nothing of an answer that was left early is worth reading: closing is what cancels it at the
             # provider.
@@ -192,7 +206,9 @@ def _stream(
     outbound: Outbound,
     translation: Translation,
     call: UpstreamCall,
+    *,
     deadline: float,
+    beat: Beat,
 ) -> UpstreamStream:
     tally = Tally()
     source = events(
@@ -203,6 +219,7 @@ def _stream(
         choices=int(call.body.get("n") or 1),
         deadline=deadline,
         stall_s=call.stall_s,
+        beat=beat,
     )
     return UpstreamStream(source, tally=tally, granted=outbound.granted, request_id=_request_id(response.headers))
 

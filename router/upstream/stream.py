@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 import aiohttp
 
 from router.upstream import faults
+from router.upstream.beat import Beat
 from router.upstream.sse import EventReader, EventTooLargeError
 from router.upstream.tally import Tally
 from router.upstream.translate import Translation
@@ -52,12 +53,15 @@ async def events(
     choices: int,
     deadline: float,
     stall_s: float,
+    beat: Beat,
 ) -> AsyncGenerator[bytes]:
     """The answer's events, as they come. `deadline` is in the event loop's time. Raises UpstreamError."""
     reader = EventReader()
     silence = _Silence(response.content, tally, deadline=deadline, stall_s=stall_s)
     try:
         while not translation.done:
+            if tally.chunks:
+                await beat.rest(response.connection)
             chunk = await _next_bytes(response.content, silence, name)
             if not chunk:
                 break

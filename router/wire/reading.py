@@ -193,6 +193,8 @@ def extensions_of(request: Mapping[str, Any], headers: Headers) -> Extensions:
     Raises:
         InvalidRequest: a header that is not of the form that the same key takes in the body.
     """
+    if not (request.keys() & _WISHING_FIELDS or headers.keys() & _WISHING_HEADERS or _names_ours(headers)):
+        return NO_WISHES
     _refuse_unknown(headers)
     body = cast("dict[str, Any]", request.get("rung") or {})
     session = body.get("session_id") or _text_header(headers, b"x-rung-session-id")
@@ -209,6 +211,15 @@ def extensions_of(request: Mapping[str, Any], headers: Headers) -> Extensions:
         explain=body.get("explain", _flag_header(headers, b"x-rung-explain")),
         cache=body.get("cache", _cache_header(headers)),
     )
+
+
+NO_WISHES = Extensions()
+_WISHING_FIELDS = frozenset({"rung", "metadata"})
+_WISHING_HEADERS = frozenset({b"x-session-id", b"cache-control"})
+
+
+def _names_ours(headers: Headers) -> bool:
+    return any(name.startswith(b"x-rung-") for name in headers)
 
 
 def _refuse_unknown(headers: Headers) -> None:
