@@ -75,10 +75,13 @@ class StaticEncoder:
 
     def encode(self, reading: Reading, rows: NDArray[np.intp]) -> Vector:  # noqa: ARG002 - the words are in `rows`
         """(dimensions,) see `Encoder`."""
+        return unit(self.total(rows))
+
+    def total(self, rows: NDArray[np.intp]) -> Vector:
+        """(dimensions,) the sum of table rows, not normalised: two sums differ by what differs in the texts."""
         if not rows.size:
             return np.zeros(self.dimensions, np.float32)
-        total = self._scale[rows] @ self._table[rows].astype(np.float32)
-        return unit(total)
+        return self._scale[rows] @ self._table[rows].astype(np.float32)
 
 
 class SentenceTransformerEncoder:

@@ -59,6 +59,10 @@ class Vocabulary:
             found = self._memo.get(word)
         return self._resolve(word) if found is None else found
 
+    def knows(self, word: bytes) -> bool:
+        """Whether the word has a row of its own."""
+        return word in self._whole
+
     def look_up(self, words: Sequence[bytes]) -> NDArray[np.intp]:
         """The rows of many words, in order, as one flat array."""
         whole, rows = self._whole.get, self.rows

@@ -25,9 +25,10 @@ from router.reply import Reply
 from router.sessions import dump, left
 from router.settlement import Ending, Settler
 from router.store import Answer, Hold, Places, Receipt, SessionNote
+from router.store.savings import Saving
 from router.streaming import DONE, EventStream, frame
 from router.telemetry import Metrics
-from router.turn import Turn, reply_headers
+from router.turn import Turn, reply_headers, saved_header
 from router.upstream.tally import Tally
 from router.upstream.types import Usage
 from router.wire.errors import as_sse
@@ -55,17 +56,22 @@ class Answering:
         self._metrics = metrics
 
     def from_cache(self, turn: Turn, answer: bytes) -> Reply | EventStream:
-        """An equal request's answer, at no cost."""
-        turn.cache = "hit"
+        """The answer to an equal request, or to a question that asks the same (`turn.cache` says so), at no cost."""
+        turn.cache = "semantic" if turn.cache == "semantic" else "hit"
         turn.overhead_s = turn.elapsed_s()
-        model, answer = _unpack(answer)
+        model, saved_nano, answer = _unpack(answer)
         completion = orjson.loads(answer)
-        self._settler.note(turn.principal.tenant.id, _receipt(turn, remembered(turn, model)), _places_back(turn))
+        tenant = turn.principal.tenant.id
+        self._metrics.remembered(cache=turn.cache, tenant=tenant, saved_nano=saved_nano)
+        saving = Saving(kind=turn.cache, nano=saved_nano, month=time.strftime("%Y-%m", time.gmtime()))
+        receipt = _receipt(turn, remembered(turn, model, saved_nano))
+        self._settler.note(tenant, receipt, _places_back(turn), _landing(turn, None), saving)
         headers = reply_headers(turn, model=model, tier=CACHED_TIER, attempts=0, allowance=0, cost_nano=0)
+        headers |= saved_header(saved_nano)
         if turn.wants_stream:
             return EventStream(_replayed(turn, completion), headers, farewell=_FAREWELL)
         if turn.extensions.explain:
-            answer = completion_with(answer, {"decision_id": turn.id, "cache": "hit"})
+            answer = completion_with(answer, {"decision_id": turn.id, "cache": turn.cache})
         return Reply(body=answer, headers=headers)
 
     async def refusing(self, turn: Turn) -> frozenset[str]:
@@ -258,7 +264,7 @@ class Answering:
             cost_nano=charge.cost_nano,
             estimated=charge.estimated,
             receipt=_receipt(turn, answered(turn, trail, charge, finish)),
-            answer=_landing(turn, None if answer is None else _pack(trail.attempt.model, answer)),
+            answer=_landing(turn, None if answer is None else _pack(trail.attempt.model, charge.cost_nano, answer)),
             places=self._places(turn, charge.usage),
         )
 
@@ -342,6 +348,7 @@ def _landing(turn: Turn, content: bytes | None) -> Answer | None:
         content=content,
         ttl_s=turn.config.settings.cache.ttl_s,
         leader=turn.id if turn.leads else None,
+        near=turn.near,
     )
 
 
@@ -361,14 +368,15 @@ def _session_note(
     )
 
 
-def _pack(model: str, answer: bytes) -> bytes:
-    """An answer as the cache keeps it: after a line with the catalogue's name of the model that gave it."""
-    return model.encode() + b"\n" + answer
+def _pack(model: str, cost_nano: int, answer: bytes) -> bytes:
+    """An answer as the cache keeps it: after a line with the catalogue's name of who gave it, and what it cost."""
+    return f"{model} {cost_nano}\n".encode() + answer
 
 
-def _unpack(kept: bytes) -> tuple[str, bytes]:
-    model, _, answer = kept.partition(b"\n")
-    return model.decode(), answer
+def _unpack(kept: bytes) -> tuple[str, int, bytes]:
+    head, _, answer = kept.partition(b"\n")
+    model, _, cost_nano = head.decode().partition(" ")  # answers of an earlier version name no cost
+    return model, int(cost_nano or 0), answer
 
 
 def _receipt(turn: Turn, content: bytes) -> Receipt:
@@ -385,6 +393,6 @@ async def _replayed(turn: Turn, completion: dict[str, Any]) -> AsyncGenerator[by
         yield frame(chunk)
     if turn.wants_usage_event:
         head = {name: completion.get(name) for name in ("id", "created", "model", "usage")}
-        extra = {"decision_id": turn.id, "cost_usd": 0, "cost_nano_usd": 0, "estimated": False, "cache": "hit"}
+        extra = {"decision_id": turn.id, "cost_usd": 0, "cost_nano_usd": 0, "estimated": False, "cache": turn.cache}
         yield frame(orjson.dumps({**head, "object": "chat.completion.chunk", "choices": [], "rung": extra}))
     yield DONE

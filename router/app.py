@@ -35,6 +35,7 @@ from router.outcomes.aftermath import Aftermath
 from router.outcomes.checkers import make_checkers
 from router.pepper import read_pepper
 from router.resources import Resources, start_resources
+from router.semantics import may_be_asked
 from router.service import Service
 from router.settings import Settings
 from router.settlement import Settler
@@ -211,6 +212,9 @@ async def _open(settings: Settings, resources: Resources, metrics: Metrics, stac
         aftermath=aftermath,
         classifiers=watch,
     )
+    if may_be_asked(settings):
+        reader = await asyncio.to_thread(lambda: service.semantics.reader)
+        await store.search_near(reader.dimensions)
     stack.push_async_callback(_drain, gateway)
     works = [settler.keep_alive(), _warm(upstream), breakers.share(store.health)]
     if aftermath is not None:

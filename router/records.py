@@ -76,9 +76,10 @@ def failed(turn: Turn, attempt: Attempt, error: BaseException, course: Course) -
     return _record(turn, served, getattr(error, "code", type(error).__name__))
 
 
-def remembered(turn: Turn, model: str) -> bytes:
-    """The record of a request that was answered from the cache."""
-    return _record(turn, {"model": model, "tier": "cache", "attempts": 0, "cost_nano": 0, "cost_usd": usd(0)}, None)
+def remembered(turn: Turn, model: str, saved_nano: int) -> bytes:
+    """The record of a request that was answered from the cache. `saved_nano`: what the answer had cost."""
+    served = {"model": model, "tier": "cache", "attempts": 0, "cost_nano": 0, "cost_usd": usd(0)}
+    return _record(turn, {**served, "saved_nano": saved_nano, "saved_usd": usd(saved_nano)}, None)
 
 
 def _record(turn: Turn, served: dict[str, Any], error: str | None) -> bytes:

@@ -35,6 +35,7 @@ from router.ladder import Ladder
 from router.live import Live
 from router.pacing import apart, paced
 from router.reply import Reply
+from router.semantics import Semantics
 from router.shadowing import Shadowing
 from router.sitting import hold_of_session, session_of, session_refuses, sit_down
 from router.store import Funds, Hold, Opening, Principal, State, Store, Tenant, Wanted, answer_key, rules
@@ -88,6 +89,7 @@ class Service:
         self._store = store
         self._health = health
         self._pepper = pepper
+        self.semantics = Semantics(pepper)
         self._shadowing = shadowing
         self._logging = {keep: Logging(pepper=pepper, keep_text=keep) for keep in (False, True)} if logging else {}
         self._estimator = estimator
@@ -104,6 +106,8 @@ class Service:
         """
         turn = self._read(principal, body, headers, request_id)
         await self._deny_the_unable(turn)
+        if turn.near is not None and turn.extensions.cache != "refresh":
+            turn.look = self._store.near.look(principal.tenant.id, turn.near)
         decision = await self._foresee(turn)
         opening = await self._open(turn, decision)
         turn.leads = opening.role is Role.LEAD
@@ -111,7 +115,10 @@ class Service:
             opening.verdict.require()
         turn.limits = opening.verdict.headers()
         try:
-            answer = opening.answer if opening.role is not Role.FOLLOW else await self._follow(turn)
+            turn.cache = "semantic" if opening.near is not None else turn.cache
+            answer = opening.answer or opening.near
+            if answer is None and opening.role is Role.FOLLOW:
+                answer = await self._follow(turn)
             if answer is not None:
                 turn.forget()
                 return self._answering.from_cache(turn, answer)
@@ -136,7 +143,7 @@ class Service:
     async def _foresee(self, turn: Turn) -> Decision | None:
         """The decision by what was just seen of the tenant's money; None where that has to be looked at first."""
         seen = self._foresight.money_of(turn.principal, time.monotonic())
-        if not self._foresight.is_new(turn.answer_key) or seen is None or turn.session:
+        if not self._foresight.is_new(turn.answer_key) or seen is None or turn.session or turn.look:
             return None
         try:
             return await self._decide(turn, self._purse(turn, seen.funds, seen.pace))
@@ -174,6 +181,7 @@ class Service:
                 single_flight=turn.config.settings.cache.single_flight,
                 session=turn.session,
                 wanted=wanted,
+                near=turn.look,
             )
         except asyncio.CancelledError:  # the store takes the places all the same, and answers nobody
             self._answering.give_back(turn)
@@ -252,6 +260,8 @@ class Service:
             turn.cache = "miss"
             question = canonical(request, wishes, ladder.catalog.version)
             turn.answer_key = answer_key(self._pepper, principal.tenant.id, _CACHE_SCOPE, question)
+            mode = own.semantic_cache or cache.semantic
+            turn.near = None if mode == "off" else self.semantics.question(turn, mode, _CACHE_SCOPE)
         return turn
 
     async def _decide(self, turn: Turn, purse: Purse) -> Decision:
@@ -362,4 +372,4 @@ def as_reply(error: refusals.PolicyError) -> errors.RungError:
 
 def _readable_key(turn: Turn) -> str | None:
     """The key under which an answer may be looked up: none where the caller wants a fresh one."""
-    return turn.answer_key if turn.extensions.cache == "use" else None
+    return turn.answer_key if turn.extensions.cache != "refresh" else None

@@ -119,8 +119,12 @@ class RegistrySettings(_Section):
         return self
 
 
+# `ask`: for requests that say `rung.cache: semantic`.
+SemanticMode = Literal["off", "ask", "on"]
+
+
 class CacheSettings(_Section):
-    """The exact-answer cache."""
+    """The cache of answers."""
 
     enabled: bool = True
     ttl_s: Annotated[int, Field(ge=1)] = 3600
@@ -129,6 +133,8 @@ class CacheSettings(_Section):
     single_flight: bool = True
     # OpenAI's default temperature is 1: above it, the caller asks for variety.
     max_temperature: Annotated[float, Field(ge=0, le=2)] = 1.0
+    # Whether a question in other words may have an earlier one's answer; see docs/cache.md for what it was measured at.
+    semantic: SemanticMode = "off"
 
 
 class CheckerSettings(_Section):
@@ -293,6 +299,8 @@ class TenantPolicy(_Section):
     spend_profile: SpendProfile | None = None
     # What one session may cost; a caller's own, lower one is kept as well.
     session_budget_usd: Usd | None = None
+    # Whether its questions in other words may share answers, instead of the gateway's `cache.semantic`.
+    semantic_cache: SemanticMode | None = None
 
 
 class TenantSettings(TenantPolicy):

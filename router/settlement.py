@@ -16,6 +16,7 @@ from typing import Any
 from router.errors import RungError, StoreUnavailable
 from router.store import Answer, Hold, Places, Receipt, SessionNote, Settlement, Store
 from router.store.ledger import LEASE_S
+from router.store.savings import Saving
 
 log = logging.getLogger("rung.settlement")
 
@@ -86,9 +87,16 @@ class Settler:
         """Note what becomes of a session whose request made no call, in a task of its own."""
         self._spawn(self._note_session(tenant, session))
 
-    def note(self, tenant: str, receipt: Receipt | None, places: Places, answer: Answer | None = None) -> None:
+    def note(
+        self,
+        tenant: str,
+        receipt: Receipt | None,
+        places: Places,
+        answer: Answer | None = None,
+        saving: Saving | None = None,
+    ) -> None:
         """Record a request that made no call, free its places and land its flight, in a task of its own."""
-        self._spawn(self._note(tenant, receipt, places, answer))
+        self._spawn(self._note(tenant, receipt, places, answer, saving))
 
     def release(self, reserving: Awaitable[Hold]) -> None:
         """Release a hold that is still being made, in a task of its own: nothing will be bought with it."""
@@ -117,9 +125,11 @@ class Settler:
         ):  # what was taken then counts as spent until the session is forgotten
             await self._store.closing(tenant, session=session)
 
-    async def _note(self, tenant: str, receipt: Receipt | None, places: Places, answer: Answer | None) -> None:
+    async def _note(
+        self, tenant: str, receipt: Receipt | None, places: Places, answer: Answer | None, saving: Saving | None
+    ) -> None:
         with contextlib.suppress(StoreUnavailable):  # no money is in it, and the places' lease frees them
-            await self._store.closing(tenant, receipt=receipt, places=places, answer=answer)
+            await self._store.closing(tenant, receipt=receipt, places=places, answer=answer, saving=saving)
 
     async def _release(self, reserving: Awaitable[Hold]) -> None:
         try:

@@ -52,6 +52,12 @@ class Metrics:
             tenant,
             registry=self.registry,
         )
+        self.saved = Counter(
+            "rung_saved_usd",
+            "What answers out of the cache had cost when they were bought, in dollars, by cache (hit, semantic).",
+            ["cache", *tenant],
+            registry=self.registry,
+        )
         self.tokens = Counter(
             "rung_tokens",
             "Tokens billed, by kind (input, cached, output, reasoning).",
@@ -164,6 +170,10 @@ class Metrics:
         for kind, number in tokens.items():
             if number:
                 self._tokens_of(tier, kind).inc(number)
+
+    def remembered(self, *, cache: str, tenant: str, saved_nano: int) -> None:
+        """Count what an answer out of the cache had cost, nano-dollars."""
+        self.saved.labels(cache, *self._of(tenant)).inc(saved_nano / 1e9)
 
     def _of(self, tenant: str) -> tuple[str, ...]:
         return (tenant,) if self._tenant_label else ()

@@ -32,6 +32,7 @@ class Rules:
         limits: the outer layer around the caller's wishes.
         session_budget_nano: what one session may cost, nano-dollars, or None.
         profile: how its money is meant to be spread over the hours of the week.
+        semantic_cache: whether questions in other words share answers, or None for the gateway's.
         log_text: whether the log may keep the text of its questions. log_days: how long its log is kept, or None.
     """
 
@@ -42,6 +43,7 @@ class Rules:
     session_budget_nano: int | None = None
     log_text: bool = False
     log_days: int | None = None
+    semantic_cache: str | None = None
 
 
 def rules_of(tenant: Tenant) -> Rules:
@@ -70,6 +72,7 @@ def _ready(stored: bytes) -> Rules:
         session_budget_nano=_nano(policy.session_budget_usd),
         log_text=policy.log_text,
         log_days=policy.log_days,
+        semantic_cache=policy.semantic_cache,
     )
 
 

@@ -15,6 +15,7 @@ from router.inputs import Inputs
 from router.live import Configuration
 from router.sessions import Sitting
 from router.store import Principal, Rule
+from router.store.near import NearLook, Question
 from router.tenant_policy import Rules as TenantRules
 from router.wire.reading import Extensions
 
@@ -35,7 +36,8 @@ class Turn:
         started: `time.perf_counter()` at the request's arrival.
         answer_key: the key of its exact answer in the cache, or None where it may not be cached.
         leads: whether identical requests wait for this one's answer.
-        cache: `hit`, `miss` or `bypass`.
+        near: its question, where one in other words may have its answer; None: never. look: the search for such a one.
+        cache: `hit`, `semantic`, `miss` or `bypass`.
         inputs, decision, forecast: None until decided, and on a cache hit. `inputs` gives `decision` again.
         logging: how it is logged, or None where it is not. reading: the classifier's packed input, for the log.
         session: the name of its session in the store, or "". sitting: the session, once it is read.
@@ -56,6 +58,8 @@ class Turn:
     started: float = field(default_factory=time.perf_counter)
     id: str = field(default_factory=new_decision_id)
     answer_key: str | None = None
+    near: Question | None = None
+    look: NearLook | None = None
     leads: bool = False
     cache: str = "bypass"
     forecast: Forecast | None = None
@@ -121,6 +125,11 @@ def reply_headers(
         headers["x-rung-preferred"] = f"{preferred.model}; reasoning={preferred.allowance}"
         headers["x-rung-preferred-unavailable"] = _one_line(decision.unavailable_because)
     return headers
+
+
+def saved_header(saved_nano: int) -> dict[str, str]:
+    """What an answer out of the cache had cost."""
+    return {"x-rung-saved-usd": usd(saved_nano)}
 
 
 def _one_line(words: str) -> str:

@@ -11,7 +11,7 @@ import typer
 from classifier import ArtefactError
 from policies.errors import PolicyError
 from router import __version__
-from router.cli import init, keys, ledger, logs, models, policy, route, serve, tenants
+from router.cli import cache, init, keys, ledger, logs, models, policy, route, serve, tenants
 from router.errors import RungError
 from router.settings import ConfigError
 
@@ -59,6 +59,7 @@ def build() -> typer.Typer:
     app.add_typer(keys.app, name="keys")
     app.add_typer(ledger.app, name="ledger")
     app.add_typer(logs.app, name="logs")
+    app.add_typer(cache.app, name="cache")
     for extension in entry_points(group="rung.commands"):
         if len(sys.argv) > 1 and sys.argv[1] == extension.name:
             app.add_typer(extension.load(), name=extension.name)  # loaded only when it is asked for: it may be heavy

@@ -42,6 +42,7 @@ async def erase(store: Store, place: Place | None, tenant: str, user: str | None
         StoreUnavailable, OSError: not everything was erased; do it again.
     """
     parts = [] if place is None else list(place.parts(tenant=tenant))
+    await store.purge(tenant)  # answers are kept without saying who asked: a user's go with all of the tenant's
     gone, records = await _from_decisions(store, tenant, user)
     if place is not None and user is not None:
         for part in (one for one in parts if one.table == DECISIONS):

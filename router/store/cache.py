@@ -21,6 +21,7 @@ MAX_ANSWER_BYTES = 256 * 1024  # after compression; one answer of 128K tokens at
 MAX_ANSWERS = 10_000  # per tenant: with answers of 2 KB, 20 MB of the store's memory
 COMPRESS_ABOVE = 1024  # below it zlib saves less than its 20 us are worth
 _PURGE_AT_ONCE = 1000  # keeps one script under a millisecond or so
+_PURGES_KNOWN_MS = 31 * 86_400_000  # an answer that was stored before is gone, and so is what is known of its question
 
 _RAW, _ZLIB = b"r", b"z"
 _PUT = Script("core.lua", "flights.lua", "cache_put.lua")
@@ -91,7 +92,9 @@ class AnswerCache:
     async def purge(self, tenant: str) -> int:
         """Drop all answers of a tenant; returns how many. Raises StoreUnavailable."""
         dropped = 0
-        while batch := await self._executor.ask(_PURGE.ask([names.of(tenant, "ci")], [_PURGE_AT_ONCE], int)):
+        while batch := await self._executor.ask(
+            _PURGE.ask([names.of(tenant, "ci")], [_PURGE_AT_ONCE, _PURGES_KNOWN_MS], int)
+        ):
             dropped += batch
         return dropped
 

@@ -32,9 +32,11 @@ from router.store.ledger import Ledger
 from router.store.ledger_types import Ending
 from router.store.limits import CONCURRENCY_LEASE_S, Limiter, Rule
 from router.store.log_book import LogBook
+from router.store.near import LocalNear, Near, NearLook, fetched, open_near
 from router.store.outbox import Outbox, Settlement
 from router.store.outcomes import OutcomeStream
 from router.store.pace import PaceBook
+from router.store.savings import Saving, SavingsBook
 from router.store.scripts import Ask, text
 from router.store.sessions import SCRIPTS as SESSION_SCRIPTS
 from router.store.sessions import SessionBook, SessionNote
@@ -48,7 +50,8 @@ class Store:
     Attributes:
         connection: carries every command.
         ledger, books, directory, limiter, cache, flights, decisions, pace, sessions, health, outcomes,
-            log_book, classifiers: the parts.
+            log_book, classifiers, savings: the parts.
+        near: where questions lie that may be found in other words; see `search_near`.
         outbox: settlements that wait for the store's return.
         epoch: names this set of books; see docs/ledger.md.
     """
@@ -65,6 +68,8 @@ class Store:
         self.classifiers = ClassifierBook(connection)
         self.log_book = LogBook(connection)
         self.pace = PaceBook(connection)
+        self.savings = SavingsBook(connection)
+        self.near: Near = LocalNear()
         self.sessions = SessionBook(connection)
         self.health = HealthBoard(connection)
         self.directory = Directory(connection, pepper, self.ledger)
@@ -130,6 +135,16 @@ class Store:
         await restore(self.connection, epoch)
         self.epoch = self.directory.epoch = epoch
 
+    async def search_near(self, dimensions: int) -> None:
+        """Let the server search for questions, where it can; of a cluster every process remembers its own."""
+        if isinstance(self.connection, Connection):
+            self.near = await open_near(self.connection, dimensions)
+
+    async def purge(self, tenant: str) -> int:
+        """Drop all answers of a tenant and what is known of their questions; how many. Raises StoreUnavailable."""
+        self.near.forget(tenant)
+        return await self.cache.purge(tenant)
+
     async def ping(self) -> None:
         """Raise StoreUnavailable unless the server answers."""
         await self.connection.ask(Ask(("PING",), text))
@@ -147,6 +162,7 @@ class Store:
         single_flight: bool = False,
         session: str = "",
         wanted: Wanted | None = None,
+        near: NearLook | None = None,
     ) -> Opening:
         """First round trip: the limits' verdict, the tenant's money, the cached answer, and the hold where it is known.
 
@@ -162,6 +178,8 @@ class Store:
             session: its name, or "".
             wanted: the hold to make, under the request's id, unless there is an answer or one is under way. A caller
                 that is cancelled leaves nothing held.
+            near: of `near.look`: goes along, and where the server searches by itself an answer that it found is then
+                fetched; without `wanted`, or an answer would leave money held.
 
         Raises:
             StoreUnavailable: the store is away; a cache that fails alone is a miss.
@@ -179,14 +197,20 @@ class Store:
             wanted=wanted,
         )
         sitting = self.sessions.get_ask(tenant, session) if session else None
+        beside = [one for one in (sitting, near.ask if near else None) if one is not None]
         try:
-            replies = await self.connection.run(ask, *((sitting,) if sitting else ()))
+            replies = await self.connection.run(ask, *beside)
         except (Unanswered, asyncio.CancelledError):
             if wanted is not None:
                 self.ledger.doubt(tenant, request_id, wanted.amount_nano, scopes)
             raise
         opening = ask.read(replies[0])
-        return replace(opening, session=sitting.read_or(replies[1], NO_SESSION)) if sitting else opening
+        if sitting:
+            opening = replace(opening, session=sitting.read_or(replies[1], NO_SESSION))
+        if near and opening.answer is None and opening.verdict.refused is None:
+            found = await fetched(self.cache, tenant, near, near.ask.read_or(replies[-1], None))
+            opening = replace(opening, near=found)
+        return opening
 
     async def closing(
         self,
@@ -197,6 +221,7 @@ class Store:
         receipt: Receipt | None = None,
         places: Places | None = None,
         session: SessionNote | None = None,
+        saving: Saving | None = None,
     ) -> Ending | None:
         """Last round trip, the money first. Shield it from the request's cancellation.
 
@@ -219,9 +244,14 @@ class Store:
             places=places,
         )
         note = self.sessions.put_ask(tenant, session) if session else None
-        asked: list[Ask[Any]] = [one for one in (ask, note) if one is not None]
+        saved = self.savings.note_ask(tenant, saving) if saving else None
+        question = answer.near if answer is not None and answer.content is not None else None
+        near = self.near.put_ask(tenant, question, answer.key) if answer and question else None
+        asked: list[Ask[Any]] = [one for one in (ask, note, near, saved) if one is not None]
         if not asked:
             return None
+        if answer and question:
+            self.near.storing(tenant, question, answer.key, answer.ttl_s)
         try:
             replies = await self.connection.run(*asked)
             ending = ask.read(replies[0]) if ask else None

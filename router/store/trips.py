@@ -16,6 +16,7 @@ from router.store.flights import APART_MS, LEASE_S, Role, read_look
 from router.store.ledger import Ledger, reservation_words, scopes_word, settlement_words
 from router.store.ledger_types import Ending, Funds, Hold, State, read_budgets
 from router.store.limits import Rule, Verdict, giving, read_verdict, taking
+from router.store.near import Question
 from router.store.outbox import Settlement
 from router.store.scripts import Argument, Ask, Reply, Script, text
 from router.store.sessions import StoredSession
@@ -42,6 +43,7 @@ class Opening:
             closing's `Answer`; ALONE: call.
         hold: the money that was asked for, or None where none was asked for, needed or left.
         session: as it stands, empty where none was asked for.
+        near: the answer to a question that asks the same in other words, where one was looked for.
     """
 
     verdict: Verdict
@@ -51,6 +53,7 @@ class Opening:
     role: Role = Role.ALONE
     hold: Hold | None = None
     session: StoredSession = NO_SESSION
+    near: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,12 +71,14 @@ class Answer:
     Attributes:
         content: None where there is nothing to store: an error, a partial answer, a tool call.
         leader: the request id of a leader, whose flight then lands.
+        near: the question, where it may be found in other words too.
     """
 
     key: str
     content: bytes | None
     ttl_s: float = DEFAULT_TTL_S
     leader: str | None = None
+    near: Question | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

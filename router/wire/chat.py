@@ -279,7 +279,7 @@ class RungExtension(TypedDict):
     session_id: NotRequired[Annotated[str, Field(min_length=1, max_length=256)]]
     session_budget_usd: NotRequired[Annotated[float, Field(ge=0, le=1e6)]]
     explain: NotRequired[bool]
-    cache: NotRequired[Literal["use", "refresh", "off"]]
+    cache: NotRequired[Literal["use", "exact", "semantic", "refresh", "off"]]
 
 
 _Penalty = Annotated[float, Field(ge=-2, le=2)]

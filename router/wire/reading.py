@@ -41,7 +41,7 @@ _WISHES = frozenset(
         *(b"cache", b"strategy"),
     )
 )
-_CACHE_MODES = frozenset({b"use", b"refresh", b"off"})
+_CACHE_MODES = frozenset({b"use", b"refresh", b"off", b"exact", b"semantic"})
 _FLAGS = {b"1": True, b"true": True, b"0": False, b"false": False}
 
 
@@ -88,6 +88,17 @@ def last_user_text(request: Mapping[str, Any]) -> str:
     messages = cast("list[dict[str, Any]]", request["messages"])
     last = _last_user(messages)
     return "" if last is None else text_of(messages[last].get("content"))
+
+
+def apart(request: Mapping[str, Any]) -> tuple[str, dict[str, Any]] | None:
+    """The last user turn's text and the request without it; None where that turn is more than a text."""
+    messages = cast("list[dict[str, Any]]", request["messages"])
+    last = _last_user(messages)
+    text = None if last is None else messages[last].get("content")
+    if last is None or not isinstance(text, str):
+        return None
+    rest = [{**message, "content": None} if at == last else message for at, message in enumerate(messages)]
+    return text, {**request, "messages": rest}
 
 
 def _parts(content: object) -> Iterator[dict[str, Any]]:
@@ -175,7 +186,8 @@ class Extensions:
         quality, max_cost_usd, max_reasoning_tokens: see `policies.types.Wishes`.
         session_id: groups requests of one conversation. session_budget_usd: what they may cost together.
         explain: put the receipt into the reply.
-        cache: `use`, `refresh` (do not read, but write) or `off`.
+        cache: `use`, `exact` (equal questions only), `semantic` (see `router.semantics`), `refresh` (do not read, but
+            write) or `off`.
     """
 
     quality: float | None = None
@@ -270,7 +282,7 @@ def _cache_header(headers: Headers) -> str:
     named = headers.get(b"x-rung-cache")
     if named is not None:
         if named not in _CACHE_MODES:
-            raise InvalidRequest("`x-rung-cache` must be use, refresh or off.", param="x-rung-cache")
+            raise InvalidRequest("`x-rung-cache` must be use, exact, semantic, refresh or off.", param="x-rung-cache")
         return named.decode()
     directives = headers.get(b"cache-control", b"").lower()
     if b"no-store" in directives:

@@ -213,6 +213,34 @@ def robustness(
 
 
 @app.command(cls=SeveralValues)
+def cache(
+    *,
+    data: Annotated[
+        list[Path] | None, typer.Option("--data", help="Results files whose prompts are changed and compared.")
+    ] = None,
+    sample: Annotated[int, typer.Option(min=50, help="Prompts that pairs are made of.")] = 2000,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """How often the semantic cache takes a question for another one, and how often it knows it again, with intervals.
+
+    Pairs of our own calibrate (one half) and measure (the other); with --data, pairs are made of its prompts too.
+
+    \b
+    rung bench cache
+    rung bench cache --data ulab.parquet mmlu.parquet reasoning_gym.parquet
+    """  # noqa: D301 - click reads \b as "do not rewrap"
+    from training.benchmarks import console
+    from training.benchmarks.sameness import cache_text, measure
+
+    with console.user_errors(), console.progress() as step:
+        prompts = [str(prompt) for path in data or [] for prompt in console.load([path], None).prompts]
+        step(f"{len(prompts)} prompts")
+        result = measure(prompts, sample=sample, seed=seed)
+    console.show(result, as_json=as_json, text=cache_text)
+
+
+@app.command(cls=SeveralValues)
 def tokens(
     *,
     data: Data,

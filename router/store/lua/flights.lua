@@ -45,7 +45,7 @@ local function put_answer(key, value, ttl, now, most)
   if excess > 0 then
     local popped = redis.call('ZPOPMIN', index, math.min(excess, 100))
     for at = 1, #popped, 2 do
-      redis.call('UNLINK', base .. 'c:' .. popped[at])
+      redis.call('UNLINK', base .. 'c:' .. popped[at], 'n' .. string.sub(base, 2) .. popped[at])
     end
   end
   local last = redis.call('ZRANGE', index, -1, -1, 'WITHSCORES')

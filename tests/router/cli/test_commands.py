@@ -222,3 +222,10 @@ def test_the_command_itself_ends_with_2_and_one_line(folder: Path) -> None:
     assert done.returncode == 2
     assert done.stderr.startswith("rung: rung.yaml: 1 thing(s) to mend")
     assert "Traceback" not in done.stderr
+
+
+def test_the_cache_tells_what_it_saved_and_forgets_a_tenant(folder: Path) -> None:
+    run("tenants", "create", "acme")
+    assert "acme: 0 answers forgotten" in run("cache", "purge", "acme")
+    told = run("cache", "saved", "acme", "--month", "2026-11")
+    assert "acme 2026-11: $0 saved by 0 answers to equal questions (hit)" in told

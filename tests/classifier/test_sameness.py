@@ -1,0 +1,130 @@
+"""Which questions ask the same: what may differ, and what may not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from classifier.sameness import MAX_CHARS, REACH, Reader, distance, same, shipped_reader, unpacked
+
+SECRET = b"s" * 32
+
+
+@pytest.fixture(scope="module")
+def reader() -> Reader:
+    return shipped_reader(SECRET)
+
+
+def alike(reader: Reader, one: str, other: str) -> bool:
+    first, second = reader.read(one), reader.read(other)
+    assert first is not None
+    assert second is not None
+    assert same(first, second) == same(second, first)
+    return same(first, second)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("What is the capital of France?", "what's the capital of france"),
+        ("What is the capital of France?", "Hello! Could you please tell me what is the capital of France? Thanks!"),
+        ("How do I merge two lists in Python?", "how to merge 2 lists in python"),
+        ("Explain the effect of caffeine.", "Explain the effects of caffeine."),
+        ("Which theatre is the oldest?", "Which theater is the oldest?"),
+        ("Explain the goverment of Canada", "Explain the government of Canada."),
+        ("I can't sleep, why?", "I cannot sleep. Why?"),
+        ("I'd like to know why the sky is blue", "Tell me why the sky is blue"),
+        ("Calculate (2+3)*4", "please calculate (2 + 3) * 4."),
+    ],
+)
+def test_courtesies_case_spelling_endings_and_slips_change_nothing(reader: Reader, one: str, other: str) -> None:
+    assert alike(reader, one, other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Is it safe to mix them?", "Is it not safe to mix them?"),
+        ("Is it safe to fly?", "Isn't it safe to fly?"),
+        ("Convert 100 USD to EUR", "Convert 1000 USD to EUR"),
+        ("Convert 100 USD to EUR", "Convert 100 EUR to USD"),
+        ("Recommend three books", "Recommend four books"),
+        ("Who wrote about Hansen?", "Who wrote about Jansen?"),
+        ("who is hansen", "who is jansen"),
+        ("Tell me about Austria", "Tell me about Australia"),
+        ("How do plants absorb water?", "How do plants adsorb water?"),
+        ("What is 5!", "What is 5"),
+        ("Calculate (2+3)*4", "Calculate 2+3*4"),
+        ("What is f'(x)", "What is f(x)"),
+        ("Is .5 small", "Is 5 small"),
+        ("How do you say thank you in French?", "How do you say please in French?"),
+        ("French for please", "French for thanks"),
+        ("Correct the spelling of recieve", "Correct the spelling of receive"),
+        ("Is the mushroom harmful?", "Is the mushroom harmless?"),
+        ("What is an IT department?", "What is it, a department?"),
+        ("What is the duty of the president?", "What is the duty of the presidency?"),
+        ("Does the employer pay?", "Does the employee pay?"),
+        ("What is a learning machine?", "What is machine learning?"),
+        ("What is X?", "What is X about?"),
+    ],
+)
+def test_numbers_negations_names_order_and_letters_change_the_question(reader: Reader, one: str, other: str) -> None:
+    assert not alike(reader, one, other)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "   ",
+        "?!",
+        "x" * (MAX_CHARS + 1),
+        "draw\n   #  #\n  ####\n",
+        "def f():\n    return 1",
+        "a    b\nc",
+        "word " * 301,
+    ],
+)
+def test_what_is_empty_long_or_laid_out_in_space_is_no_question_in_words(reader: Reader, text: str) -> None:
+    assert reader.read(text) is None
+
+
+def test_two_words_that_differ_are_two_questions_however_close_they_lie(reader: Reader) -> None:
+    assert alike(reader, "Explain the effect of the vitamin", "Explain the effects of the vitamin")
+    assert not alike(reader, "Explain the effect of the comment", "Explain the effects of the comments")
+
+
+def test_a_variant_beyond_reach_is_another_question(reader: Reader) -> None:
+    one, other = reader.read("Explain the effect"), reader.read("Explain the effects")
+    assert one is not None
+    assert other is not None
+    apart = distance(one, other)
+    assert 0 < apart < REACH
+    assert same(one, other, reach=apart)
+    assert not same(one, other, reach=np.nextafter(np.float32(apart), 0))
+
+
+def test_words_are_kept_as_hashes_by_the_secret(reader: Reader) -> None:
+    one, other = reader.read("Explain secret things"), shipped_reader(b"t" * 32).read("Explain secret things")
+    assert one is not None
+    assert other is not None
+    assert b"secret" not in one.packed()
+    assert set(one.marks).isdisjoint(other.marks)
+    assert any(one.stems)
+    assert not (set(one.stems) & set(other.stems)) - {b""}
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.text(max_size=80), st.text(max_size=80))
+def test_any_text_is_read_the_same_after_it_was_kept(reader: Reader, text: str, other: str) -> None:
+    asked = reader.read(text)
+    if asked is None:
+        return
+    assert same(asked, asked)
+    again = unpacked(asked.vector.tobytes(), asked.packed())
+    assert (again.marks, again.stems) == (asked.marks, asked.stems)
+    assert np.array_equal(again.vector, asked.vector)
+    another = reader.read(other)
+    assert another is None or same(again, another) == same(asked, another)

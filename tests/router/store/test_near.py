@@ -1,0 +1,234 @@
+"""Questions in other words: found in their own tenant and group alone, in a server that searches and in memory."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from classifier.sameness import Asked, Reader, shipped_reader
+from router.errors import StoreUnavailable
+from router.store import Answer, Store
+from router.store.near import LocalNear, Near, Question, SearchNear, open_near
+from router.store.near_index import NearIndex
+from router.store.scripts import Ask, text
+from tests import store_servers
+from tests.store_servers import opened
+
+READER: Reader = shipped_reader(b"r" * 32)
+# A Redis with its query engine (redisearch.so beside it), or a valkey-server with valkey-search.
+SERVER, MODULE = os.environ.get("RUNG_TEST_SEARCH_SERVER"), os.environ.get("RUNG_TEST_SEARCH_MODULE")
+CAPITAL, SAME, OTHER = "What is the capital of Peru?", "what's the capital of peru", "What is the capital of Chile?"
+
+
+def asked(words: str) -> Asked:
+    found = READER.read(words)
+    assert found is not None
+    return found
+
+
+def question(words: str, group: str = "g1") -> Question:
+    return Question(group=group, asked=asked(words))
+
+
+@pytest.fixture(scope="module", params=["memory", "server"])
+def near_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server without vector search, whose processes remember questions by themselves, and one with it."""
+    folder = tmp_path_factory.mktemp(request.param)
+    if request.param == "memory":
+        with store_servers.running("valkey", folder) as server:
+            yield server.url
+        return
+    if not SERVER:
+        pytest.skip("no server with vector search: RUNG_TEST_SEARCH_SERVER (and _MODULE) name one; see docs/cache.md")
+    path = folder / "s.sock"
+    modules = ["--loadmodule", MODULE] if MODULE else []
+    words = ["--port", "0", "--unixsocket", str(path), "--save", "", "--appendonly", "no", *modules]
+    process = subprocess.Popen([SERVER, *words], stdout=subprocess.DEVNULL, cwd=folder)
+    try:
+        deadline = time.monotonic() + 20
+        while not _answers(path):
+            assert process.poll() is None, "the server with vector search did not start"
+            assert time.monotonic() < deadline
+            time.sleep(0.05)  # another process' start: there is no event
+        yield f"unix://{path}"
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _answers(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(str(path))
+            probe.sendall(b"PING\r\n")
+            return probe.recv(64).startswith(b"+PONG")
+        except OSError:
+            return False
+
+
+@pytest.fixture
+async def near_store(near_url: str, request: pytest.FixtureRequest) -> AsyncIterator[Store]:
+    """A store with two tenants and no questions."""
+    async with opened(near_url) as store:
+        for tenant in ("acme", "other"):
+            await store.directory.declare_tenant(tenant)
+            await store.purge(tenant)
+        await store.search_near(READER.dimensions)
+        assert isinstance(store.near, LocalNear if "memory" in request.node.name else SearchNear)
+        yield store
+
+
+async def keep(store: Store, tenant: str, key: str, words: str, answer: bytes, group: str = "g1") -> None:
+    await store.closing(tenant, answer=Answer(key=key, content=answer, near=question(words, group)))
+
+
+async def found(store: Store, tenant: str, words: str, group: str = "g1") -> bytes | None:
+    look = store.near.look(tenant, question(words, group))
+    if look is None:
+        return None
+    return (await store.opening(tenant, request_id="r", cache_key="absent", near=look)).near
+
+
+async def test_a_question_in_other_words_has_the_answer(near_store: Store) -> None:
+    await keep(near_store, "acme", "k1", CAPITAL, b"Lima")
+    await keep(near_store, "acme", "k2", OTHER, b"Santiago")
+    assert await found(near_store, "acme", SAME) == b"Lima"
+    assert await found(near_store, "acme", "Capital of Chile?") == b"Santiago"
+    assert await found(near_store, "acme", "What is the capital of Ghana?") is None
+
+
+async def test_another_tenant_and_another_group_find_nothing(near_store: Store) -> None:
+    await keep(near_store, "acme", "k1", CAPITAL, b"Lima")
+    assert await found(near_store, "other", SAME) is None
+    assert await found(near_store, "acme", SAME, group="g2") is None
+    await keep(near_store, "other", "k1", CAPITAL, b"a canary")
+    assert await found(near_store, "acme", SAME) == b"Lima"
+
+
+async def test_a_purge_forgets_the_questions_with_the_answers(near_store: Store) -> None:
+    await keep(near_store, "acme", "k1", CAPITAL, b"Lima")
+    await keep(near_store, "other", "k1", CAPITAL, b"still Lima")
+    assert await near_store.purge("acme") == 1
+    assert await found(near_store, "acme", SAME) is None
+    assert await found(near_store, "other", SAME) == b"still Lima"
+    left = await near_store.connection.ask(Ask(("KEYS", "n:{acme}:*"), len))
+    assert left == 0
+
+
+async def test_an_answer_that_is_gone_is_no_answer_to_anybody(near_store: Store) -> None:
+    await keep(near_store, "acme", "k1", CAPITAL, b"Lima")
+    await near_store.connection.ask(Ask(("DEL", "b:{acme}:c:k1"), int))
+    assert await found(near_store, "acme", SAME) is None
+
+
+async def test_an_error_or_a_partial_answer_leaves_no_question(near_store: Store) -> None:
+    await near_store.closing("acme", answer=Answer(key="k1", content=None, leader="r", near=question(CAPITAL)))
+    assert await found(near_store, "acme", SAME) is None
+
+
+async def test_an_equal_question_s_answer_goes_before_one_in_other_words(near_store: Store) -> None:
+    await keep(near_store, "acme", "k1", CAPITAL, b"Lima")
+    await keep(near_store, "acme", "exact", "Something else entirely?", b"exact")
+    look = near_store.near.look("acme", question(SAME))
+    opening = await near_store.opening("acme", request_id="r", cache_key="exact", near=look)
+    assert (opening.answer, opening.near) == (b"exact", None)
+
+
+async def test_questions_expire_with_their_answers(near_store: Store) -> None:
+    await keep(near_store, "acme", "k1", CAPITAL, b"Lima")
+    answer_ttl = await near_store.connection.ask(Ask(("PTTL", "b:{acme}:c:k1"), int))
+    ttl = await near_store.connection.ask(Ask(("PTTL", "n:{acme}:k1"), int))
+    assert ttl == -2 if isinstance(near_store.near, LocalNear) else 0 < ttl <= answer_ttl
+
+
+async def test_the_bound_on_answers_bounds_questions_too(near_store: Store) -> None:
+    near_store.cache._max_answers = 3
+    for number in range(5):
+        await keep(near_store, "acme", f"k{number}", f"What is {number} plus {number}?", b"x")
+    answers = [await found(near_store, "acme", f"what is {number} plus {number}") for number in range(5)]
+    assert [answer is not None for answer in answers] == [False, False, True, True, True]
+
+
+async def test_a_purge_by_another_process_empties_the_memory(store: Store) -> None:
+    near = LocalNear()
+    store.near = near
+    for tenant in ("acme", "other"):
+        await store.directory.declare_tenant(tenant)
+    await keep(store, "acme", "k1", CAPITAL, b"Lima")
+    await keep(store, "acme", "k2", OTHER, b"Santiago")
+    await keep(store, "other", "k1", CAPITAL, b"Lima")
+    assert await found(store, "acme", SAME) == b"Lima"
+    await store.cache.purge("acme")
+    assert await found(store, "acme", SAME) is None
+    assert len(near.index) == 1
+    assert await found(store, "other", SAME) == b"Lima"
+
+
+async def test_a_server_without_vector_search_leaves_it_to_the_processes(store: Store) -> None:
+    near: Near = await open_near(store.connection, READER.dimensions)
+    assert isinstance(near, LocalNear)
+    with pytest.raises(StoreUnavailable):
+        await store.connection.ask(Ask(("FT.INFO", "rung-near"), text))
+
+
+# --- the memory
+
+
+def test_the_memory_is_bounded_and_the_least_used_group_goes_first() -> None:
+    index = NearIndex(most=4, on_shelf=2)
+    for group in ("a", "b"):
+        for number in range(3):
+            index.put("acme", group, asked(f"What is {number} plus 1?"), f"{group}{number}", now_s=0, ttl_s=10)
+    assert len(index) == 4
+    assert index.find("acme", "a", asked("what is 0 plus 1"), 0) is None
+    assert index.find("acme", "a", asked("what is 2 plus 1"), 0) == "a2"
+    index.put("acme", "c", asked(CAPITAL), "c", now_s=0, ttl_s=10)
+    assert index.find("acme", "b", asked("what is 2 plus 1"), 0) is None
+    assert index.find("acme", "a", asked("what is 1 plus 1"), 0) == "a1"
+    assert len(index) == 3
+
+
+def test_what_has_expired_is_not_found_and_makes_room() -> None:
+    index = NearIndex()
+    index.put("acme", "g", asked(CAPITAL), "k", now_s=0, ttl_s=10)
+    assert index.find("acme", "g", asked(SAME), 9.9) == "k"
+    assert index.find("acme", "g", asked(SAME), 10) is None
+    index.put("acme", "g", asked(OTHER), "k2", now_s=11, ttl_s=10)
+    assert len(index) == 1
+
+
+def test_the_same_answer_s_question_stands_there_once() -> None:
+    index = NearIndex()
+    for _ in range(3):
+        index.put("acme", "g", asked(CAPITAL), "k", now_s=0, ttl_s=10)
+    assert len(index) == 1
+    index.drop("acme", "g", "k")
+    index.drop("acme", "h", "k")
+    assert len(index) == 0
+    assert index.find("acme", "g", asked(CAPITAL), 0) is None
+
+
+def test_many_questions_of_one_group_are_told_apart() -> None:
+    index = NearIndex(on_shelf=1000)
+    for number in range(300):
+        index.put("acme", "g", asked(f"Name item {number} of the list"), str(number), now_s=0, ttl_s=10)
+    named = [index.find("acme", "g", asked(f"please name item {number} of the list"), 0) for number in range(300)]
+    # Numbers that the encoder does not know lie at no distance from each other: only the nearest few are looked at.
+    assert set(named[:10]) == set(map(str, range(10)))
+    assert all(key in {str(number), None} for number, key in enumerate(named))
+
+
+def test_a_search_agrees_with_looking_at_every_question() -> None:
+    index, words = NearIndex(), ["effect", "effects", "religion", "religions", "comment", "comments"]
+    for word in words:
+        index.put("acme", "g", asked(f"Explain the {word} of it"), word, now_s=0, ttl_s=10)
+    for word in words:
+        assert index.find("acme", "g", asked(f"explain the {word} of it!"), 0) == word
+    assert np.isfinite(asked("Explain it").vector).all()
