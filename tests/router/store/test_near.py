@@ -14,7 +14,7 @@ import pytest
 
 from classifier.sameness import Asked, Reader, shipped_reader
 from router.errors import StoreUnavailable
-from router.store import Answer, Store
+from router.store import Answer, AnswerCache, Store
 from router.store.near import LocalNear, Near, Question, SearchNear, open_near
 from router.store.near_index import NearIndex
 from router.store.scripts import Ask, text
@@ -149,7 +149,7 @@ async def test_questions_expire_with_their_answers(near_store: Store) -> None:
 
 
 async def test_the_bound_on_answers_bounds_questions_too(near_store: Store) -> None:
-    near_store.cache._max_answers = 3
+    near_store.cache = AnswerCache(near_store.connection, max_answers=3)
     for number in range(5):
         await keep(near_store, "acme", f"k{number}", f"What is {number} plus {number}?", b"x")
     answers = [await found(near_store, "acme", f"what is {number} plus {number}") for number in range(5)]
