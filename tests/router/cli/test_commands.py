@@ -228,4 +228,4 @@ def test_the_cache_tells_what_it_saved_and_forgets_a_tenant(folder: Path) -> Non
     run("tenants", "create", "acme")
     assert "acme: 0 answers forgotten" in run("cache", "purge", "acme")
     told = run("cache", "saved", "acme", "--month", "2026-11")
-    assert "acme 2026-11: $0 saved by 0 answers to equal questions (hit)" in told
+    assert "acme 2026-11: $0.00 saved by 0 answers to equal questions (hit)" in told
