@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import zlib
 from dataclasses import dataclass
 
 from router.errors import NotFound
 from router.store import names
 from router.store.connection import Executor
+from router.store.packing import pack, unpack
 from router.store.scripts import Argument, Ask, Reply, Script, text
 
 KEEP_S = 7 * 86_400  # a question about a bill comes within a week; the decision log keeps them for good
@@ -54,7 +54,7 @@ class DecisionStream:
     def words(self, decision_id: str, receipt: bytes, attachment: bytes = b"") -> tuple[Argument, ...]:
         """A script's words for keeping a receipt."""
         # What follows a compressed record is no part of it: numbers that do not shrink cost no time to compress.
-        return decision_id, zlib.compress(receipt, 1) + attachment, self._keep_s, self.listed
+        return decision_id, pack(receipt) + attachment, self._keep_s, self.listed
 
     async def append(self, tenant: str, decision_id: str, receipt: bytes, attachment: bytes = b"") -> None:
         """Keep a receipt. Raises StoreUnavailable."""
@@ -107,16 +107,11 @@ class DecisionStream:
 
 
 def _unpack(reply: Reply) -> bytes | None:
-    return None if reply is None else zlib.decompress(reply)
+    return None if reply is None else unpack(reply)[0]
 
 
 def _whole(reply: Reply) -> list[tuple[bytes, bytes]]:
-    return [_apart(packed) for packed in reply if packed is not None]
-
-
-def _apart(packed: bytes) -> tuple[bytes, bytes]:
-    reader = zlib.decompressobj()
-    return reader.decompress(packed), reader.unused_data
+    return [unpack(packed) for packed in reply if packed is not None]
 
 
 def _entries(reply: Reply) -> list[Entry]:

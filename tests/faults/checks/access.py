@@ -7,6 +7,7 @@ import json
 import zlib
 from typing import Any
 
+from router.store.packing import unpack
 from router.store.scripts import Ask, text
 from tests.faults.report import Finding
 from tests.faults.rig import Rig, promise
@@ -188,7 +189,7 @@ def _legible(value: Any) -> str:
         return str(value)
     for start in (0, 1):
         try:
-            return zlib.decompress(value[start:]).decode(errors="replace")
+            return unpack(value[start:])[0].decode(errors="replace")
         except zlib.error:
             continue
     return value.decode(errors="replace")
