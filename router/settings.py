@@ -266,6 +266,15 @@ class BudgetSettings(_Section):
     window: Literal["day", "month", "total"] = "month"
     # The share of the limit from which on requests get cheaper rungs and are marked.
     soft: Probability | None = None
+    # The share of what a window leaves that goes on into the next one, and the most that does.
+    rollover: Probability = 0.0
+    rollover_cap_usd: Usd | None = None
+
+    @model_validator(mode="after")
+    def _has_a_next_window(self) -> Self:
+        if self.rollover and self.window == "total":
+            raise ValueError("a budget of window `total` has no next window to roll over into")
+        return self
 
 
 class SpendProfile(_Section):

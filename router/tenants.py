@@ -41,4 +41,9 @@ async def declare(store: Store, tenant: TenantSettings) -> None:
 
 def terms_of(budget: BudgetSettings) -> Terms:
     """What a declared budget says beside its limit."""
-    return Terms(soft=budget.soft)
+    cap = budget.rollover_cap_usd
+    return Terms(
+        soft=budget.soft,
+        rollover=budget.rollover,
+        rollover_cap_nano=None if cap is None else int(cap * NANO_PER_USD),
+    )

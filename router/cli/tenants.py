@@ -87,7 +87,8 @@ def show(tenant: _Id) -> None:
     for word, meter in (("today", standing.day), ("this month", standing.month), ("in all", standing.total)):
         print(f"  spent {word}: ${usd(meter.spent_nano)}, held: ${usd(meter.held_nano)}")
     for budget in standing.budgets:
-        told = f"${usd(budget.limit_nano)}, ${usd(budget.remaining_nano)} left"
+        rolled = f" (of it ${usd(budget.rolled_nano)} rolled over)" if budget.rolled_nano else ""
+        told = f"${usd(budget.limit_nano)}{rolled}, ${usd(budget.remaining_nano)} left"
         soft = (
             "" if budget.soft is None else f"; soft from {budget.soft:.0%}{' (passed)' if budget.is_past_soft else ''}"
         )
@@ -103,15 +104,25 @@ def show(tenant: _Id) -> None:
 def set_budget(
     tenant: _Id,
     limit: Annotated[str, typer.Argument(help="The limit in dollars, for example 100 or 0.50.")],
+    *,
     window: Annotated[str, typer.Option(help="day, month or total.")] = "month",
     key: Annotated[str | None, typer.Option(help="Limit one key's spend instead of the whole tenant's.")] = None,
     soft: Annotated[
         float | None, typer.Option(help="The share of the limit from which on answers get cheaper, for example 0.8.")
     ] = None,
+    rollover: Annotated[
+        float | None,
+        typer.Option(help="The share of what a window leaves that goes on into the next, for example 0.5."),
+    ] = None,
+    rollover_cap: Annotated[str | None, typer.Option(help="The most that rolls over, in dollars.")] = None,
 ) -> None:
     """Set or change a budget. What was spent in the window already counts; what is left out stays as it was."""
     nano, period = dollars(limit), _window(window)
-    given = {name: value for name, value in (("soft", soft),) if value is not None}
+    cap = None if rollover_cap is None else dollars(rollover_cap)
+    options = {"soft": soft, "rollover": rollover, "rollover_cap_nano": cap}
+    given = {name: value for name, value in options.items() if value is not None}
+    if rollover and period is Window.TOTAL:
+        raise typer.BadParameter("a budget of window total has no next window to roll over into")
 
     async def work(store: Store, _settings: Settings) -> None:
         await store.directory.tenant(tenant)

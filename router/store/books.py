@@ -18,22 +18,23 @@ from router.store import names
 from router.store.connection import Executor
 from router.store.ledger import SEPARATOR
 from router.store.record import Entry, again_ask, entries_ask, place, read_entries
+from router.store.rollover import rolled, wrong
 from router.store.scripts import Ask, Reply, Script, text
 
 CHUNK = 500  # entries per script: about a millisecond of the server's time
 KEPT_ENTRIES = 100_000  # per tenant, some 30 MB; older ones live on in the checkpoint and in exports
 
 _SNAPSHOT = Script("core.lua", "holds.lua", "open_holds.lua", "snapshot.lua")
-_RESTORE = Script("core.lua", "windows.lua", "restore.lua")
-_COMPACT = Script("core.lua", "holds.lua", "open_holds.lua", "windows.lua", "compact.lua")
-_ADJUST = Script("core.lua", "holds.lua", "windows.lua", "adjust.lua")
+_RESTORE = Script("core.lua", "restore.lua")
+_COMPACT = Script("core.lua", "holds.lua", "open_holds.lua", "rollover.lua", "windows.lua", "compact.lua")
+_ADJUST = Script("core.lua", "holds.lua", "rollover.lua", "windows.lua", "adjust.lua")
 
 Sums = dict[tuple[str, str], int]  # (window, scope) -> nano-dollars
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """One counter that does not equal the record. `what` is `spent` or `held`."""
+    """One counter that does not equal the record. `what`: `spent`, `held`, or `rolled`, then `scope` is the budget."""
 
     window: str
     scope: str
@@ -89,12 +90,24 @@ class Books:
         """Compare every live counter with the record, at one moment, traffic or not. Raises StoreUnavailable."""
         snapshot = await self._snapshot(tenant)
         spent, held = _spent(snapshot), _held(snapshot)
+        carried = rolled(snapshot.checkpoint, snapshot.entries)
         differences = [
             Difference(window=window, scope=scope, what=what, counter_nano=counter, record_nano=record)
             for window, fields in snapshot.counters.items()
-            for what, letter, sums in (("spent", "s", spent), ("held", "h", held))
+            for what, letter, sums in (("spent", "s", spent), ("held", "h", held), ("rolled", "r", carried))
             for scope in _scopes(fields, letter, window, sums)
             if (counter := fields.get(f"{letter}|{scope}", 0)) != (record := sums.get((window, scope), 0))
+        ]
+        differences += [
+            Difference(
+                window=entry.windows[0], scope=entry.id, what="rolled", counter_nano=entry.held_nano, record_nano=due
+            )
+            for entry, due in wrong(
+                snapshot.checkpoint,
+                snapshot.entries,
+                _folded(snapshot),
+                lambda window: _complete(window, snapshot.checkpoint),
+            )
         ]
         return Proof(
             tenant=tenant,
@@ -122,16 +135,15 @@ class Books:
         if exported is not None:
             await self._load(tenant, exported)
         snapshot = await self._snapshot(tenant)
+        spent, held, budgets = _spent(snapshot), _held(snapshot), snapshot.budgets or _budgets(snapshot)
         counters = [
             (window, f"{letter}|{scope}", str(nano))
-            for letter, sums in (("s", _spent(snapshot)), ("h", _held(snapshot)))
+            for letter, sums in (("s", spent), ("h", held), ("r", _rolling(snapshot, spent, budgets)))
             for (window, scope), nano in sums.items()
             if _complete(window, snapshot.checkpoint)
         ]
         flat = [word for counter in counters for word in counter]
-        budgets = snapshot.budgets or _budgets(snapshot.entries)
-        arguments = ["" if self.frozen_ms is None else self.frozen_ms, generation, budgets, *flat]
-        await self._executor.ask(_RESTORE.ask([names.of(tenant, "acct")], arguments, int))
+        await self._executor.ask(_RESTORE.ask([names.of(tenant, "acct")], [generation, budgets, *flat], int))
         return await self.verify(tenant)
 
     async def adjust(
@@ -190,12 +202,17 @@ class Books:
                 await self._executor.ask(again_ask(tenant, entry))
 
 
-def _spent(snapshot: _Snapshot) -> Sums:
-    sums: Counter[tuple[str, str]] = Counter()
+def _folded(snapshot: _Snapshot) -> Sums:
+    sums: Sums = {}
     for name, nano in snapshot.checkpoint.items():
         window, bar, scope = name.partition("|")
-        if bar:
-            sums[window, scope] += int(nano)
+        if bar and not name.startswith("="):
+            sums[window, scope] = int(nano)
+    return sums
+
+
+def _spent(snapshot: _Snapshot) -> Sums:
+    sums = Counter(_folded(snapshot))
     for entry in snapshot.entries:
         for window in entry.windows:
             for scope in entry.scopes:
@@ -226,10 +243,22 @@ def _scopes(fields: dict[str, int], letter: str, window: str, sums: Sums) -> lis
     return sorted(counted | {scope for found, scope in sums if found == window})
 
 
-def _budgets(entries: Iterable[Entry]) -> str:
+def _rolling(snapshot: _Snapshot, spent: Sums, budgets: str) -> Sums:
+    """What was carried into the windows; into the last one of a kind at least nothing."""
+    carried: Sums = dict(rolled(snapshot.checkpoint, snapshot.entries))
+    for budget in orjson.loads(budgets or "[]"):
+        if "roll" in budget:
+            windows = [window for window, _ in spent if window.startswith(budget["window"])]
+            if windows:
+                carried.setdefault((max(windows), budget["name"]), 0)
+    return carried
+
+
+def _budgets(snapshot: _Snapshot) -> str:
     """The budgets as the record last set them, in the account's own form."""
-    found: dict[str, Any] = {}
-    for entry in entries:
+    folded = {name.removeprefix("=b="): kept for name, kept in snapshot.checkpoint.items() if name.startswith("=b=")}
+    found: dict[str, Any] = {name: orjson.loads(kept) for name, kept in folded.items()}
+    for entry in snapshot.entries:
         if entry.kind == "budget":
             found[entry.id] = orjson.loads(entry.facts)
         elif entry.kind == "unbudget":

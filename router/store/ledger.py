@@ -39,12 +39,12 @@ SEPARATOR = "\x1f"  # between scopes; no scope may contain it
 
 _PLAIN = Terms()
 
-_PURSE = Script("core.lua", "holds.lua", "windows.lua", "purse.lua")
-_RESERVE = Script("core.lua", "holds.lua", "windows.lua", "reserve.lua")
+_PURSE = Script("core.lua", "holds.lua", "rollover.lua", "windows.lua", "purse.lua")
+_RESERVE = Script("core.lua", "holds.lua", "rollover.lua", "windows.lua", "reserve.lua")
 _RENEW = Script("core.lua", "holds.lua", "renew.lua")
 _SETTLE = Script("core.lua", "holds.lua", "settling.lua", "settle.lua")
 _REAP = Script("core.lua", "holds.lua", "reap.lua")
-_ACCOUNT = Script("core.lua", "account.lua")
+_ACCOUNT = Script("core.lua", "rollover.lua", "windows.lua", "account.lua")
 
 
 class Ledger:
@@ -77,10 +77,12 @@ class Ledger:
             whether anything changed.
 
         Raises:
-            ValueError: a limit that the store cannot count exactly, or an empty name.
+            ValueError: a limit that the store cannot count exactly, an empty name, or a rollover without a next window.
         """
         if not name or len(name) > 64 or SEPARATOR in scope:  # noqa: PLR2004 - a name, not an essay
             raise ValueError("A budget needs a name of 1 to 64 characters.")
+        if terms.rollover and window is Window.TOTAL:
+            raise ValueError("A budget that never ends has no next window to roll over into: take day or month.")
         budget = Grant(name=name, scope=scope, window=window, limit_nano=_exact(limit_nano), terms=terms)
         return await self._executor.ask(self._account(tenant, "budget", name, budget.dump()))
 
@@ -197,7 +199,7 @@ class Ledger:
         return await self._executor.ask(_REAP.ask([names.of(tenant, "acct")], [self.clock(), limit], int))
 
     def _account(self, tenant: str, *arguments: str) -> Ask[bool]:
-        return _ACCOUNT.ask([names.of(tenant, "acct")], arguments, bool)
+        return _ACCOUNT.ask([names.of(tenant, "acct")], [self.clock(), *arguments], bool)
 
     def _renew(self, hold: Hold, state: str, if_dead_nano: int, lease_s: float) -> Ask[bool]:
         arguments = [self.clock(), hold.id, state, _exact(if_dead_nano), _ms(lease_s)]

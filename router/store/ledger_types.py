@@ -48,25 +48,41 @@ class Terms:
 
     Attributes:
         soft: the share of the limit from which on requests go on with less and less, and are marked; or None.
+        rollover: the share of what a window leaves that goes on into the next one. rollover_cap_nano: the most that
+            does, or None.
 
     Raises:
-        ValueError: a share outside of 0..1.
+        ValueError: a share outside of 0..1, or a cap that cannot be counted.
     """
 
     soft: float | None = None
+    rollover: float = 0.0
+    rollover_cap_nano: int | None = None
 
     def __post_init__(self) -> None:
         if self.soft is not None and not 0 <= self.soft <= 1:
             raise ValueError(f"A soft limit is a share of the limit, 0 to 1, not {self.soft}.")
+        if not 0 <= self.rollover <= 1:
+            raise ValueError(f"What rolls over is a share of what is left, 0 to 1, not {self.rollover}.")
+        if not 0 <= (self.rollover_cap_nano or 0) <= LARGEST_NANO:
+            raise ValueError(f"The most that rolls over must lie in 0..{LARGEST_NANO} nano-dollars.")
 
     def dump(self) -> dict[str, str]:
-        """As the account keeps it; what is left at its default is left out."""
-        return {} if self.soft is None else {"soft": repr(float(self.soft))}
+        """As the account keeps it, in strings: Lua's numbers are not ours. What is left at its default is left out."""
+        kept: dict[str, str] = {} if self.soft is None else {"soft": repr(float(self.soft))}
+        if self.rollover:
+            kept["roll"] = repr(float(self.rollover))
+            kept |= {} if self.rollover_cap_nano is None else {"cap": str(self.rollover_cap_nano)}
+        return kept
 
     @classmethod
     def load(cls, kept: dict[str, str]) -> Terms:
         """From `dump`."""
-        return cls(soft=float(kept["soft"]) if "soft" in kept else None)
+        return cls(
+            soft=float(kept["soft"]) if "soft" in kept else None,
+            rollover=float(kept.get("roll", 0)),
+            rollover_cap_nano=int(kept["cap"]) if "cap" in kept else None,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +120,7 @@ class Budget:
         name: unique in the tenant. scope: whose spend it limits: `""` the whole tenant, else for example
             `key:ab12`, or `@acme` for the organisation `acme` with all its tenants.
         starts_at, ends_at: the window, in seconds since 1970; `ends_at` is None for one that never ends.
+        limit_nano: of this window: what rolled over (`rolled_nano`) is in it.
         soft: the share of the limit that is soft, or None; see `Terms`.
     """
 
@@ -116,6 +133,7 @@ class Budget:
     starts_at: float
     ends_at: float | None
     soft: float | None = None
+    rolled_nano: int = 0
 
     @property
     def remaining_nano(self) -> int:
@@ -234,7 +252,8 @@ def read_budgets(rows: list[Any]) -> tuple[Budget, ...]:
             held_nano=int(row[5]),
             starts_at=int(row[6]) / 1000,
             ends_at=int(row[7]) / 1000 if int(row[7]) else None,
-            soft=float(row[8]) if len(row) > 8 else None,  # noqa: PLR2004 - the script's row
+            soft=float(row[8]) if len(row) > 8 and row[8] else None,  # noqa: PLR2004 - the script's row
+            rolled_nano=int(row[9]) if len(row) > 9 else 0,  # noqa: PLR2004 - likewise
         )
         for row in rows
     )

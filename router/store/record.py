@@ -22,10 +22,11 @@ class Entry:
 
     Attributes:
         cursor: its place in the stream. kind: `settled`, `void`, `reaped`, `late`, `adjust`, `budget`,
-            `unbudget`.
+            `unbudget`, `roll`.
         id: of the hold, the adjustment or the budget. cost_nano: what it adds to the spend; negative for a
             refund.
-        held_nano: what it released. windows, scopes: where it is booked. at: seconds since 1970.
+        held_nano: what it released; of a `roll`, what it carried over. windows, scopes: where it is booked.
+        at: seconds since 1970.
     """
 
     cursor: str

@@ -21,7 +21,7 @@ from router.store.outbox import Settlement
 from router.store.scripts import Argument, Ask, Reply, Script, text
 from router.store.sessions import StoredSession
 
-_ADMIT = Script("core.lua", "holds.lua", "windows.lua", "limits.lua", "flights.lua", "admit.lua")
+_ADMIT = Script("core.lua", "holds.lua", "rollover.lua", "windows.lua", "limits.lua", "flights.lua", "admit.lua")
 _CLOSE = Script("core.lua", "holds.lua", "settling.lua", "flights.lua", "receipts.lua", "limits.lua", "close.lua")
 NO_SESSION = StoredSession()
 SCRIPTS = (_ADMIT, _CLOSE)

@@ -19,11 +19,22 @@ each_hold(function(_, hold)
   end
 end)
 local sums, last = {}, nil
+-- Budgets and what rolled over, as the folded entries last told them: '=b=name', '=r=window|name'.
+local function fold(fields)
+  if fields.k == 'roll' and wanted[fields.w] then
+    redis.call('HSET', base .. 'ckpt', '=r=' .. fields.w .. '|' .. fields.i, fields.a)
+  elseif fields.k == 'budget' then
+    redis.call('HSET', base .. 'ckpt', '=b=' .. fields.i, fields.f)
+  elseif fields.k == 'unbudget' then
+    redis.call('HDEL', base .. 'ckpt', '=b=' .. fields.i, '=r=' .. fields.w .. '|' .. fields.i)
+  end
+end
 for _, entry in ipairs(redis.call('XRANGE', base .. 'led', '-', '+', 'COUNT', excess)) do
   local fields = {}
   for index = 1, #entry[2], 2 do
     fields[entry[2][index]] = entry[2][index + 1]
   end
+  fold(fields)
   for _, id in ipairs(split(fields.w, ',')) do
     if wanted[id] then
       for _, scope in ipairs(split(fields.s, '\31')) do
@@ -36,7 +47,7 @@ for _, entry in ipairs(redis.call('XRANGE', base .. 'led', '-', '+', 'COUNT', ex
   redis.call('XDEL', base .. 'led', last)
 end
 for _, field in ipairs(redis.call('HKEYS', base .. 'ckpt')) do
-  local id = string.match(field, '^(.-)|')
+  local id = string.match(field, '^=r=(.-)|') or string.sub(field, 1, 3) ~= '=b=' and string.match(field, '^(.-)|')
   if id and not wanted[id] then
     redis.call('HDEL', base .. 'ckpt', field)
   end

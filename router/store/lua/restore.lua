@@ -1,6 +1,6 @@
--- Needs core.lua, windows.lua.
+-- Needs core.lua.
 -- Writes counters that were computed from the record. Refused while the account is open: nothing may move meanwhile.
--- ARGV: frozen clock or '', generation, budgets' JSON or '', then per counter: window, field, value
+-- ARGV: generation, budgets' JSON or '', then per counter: window, field, value
 -- Reply: 1
 if redis.call('HEXISTS', KEYS[1], 'gen') == 1 then
   error({ err = 'OPENBOOKS close the account before restoring it' })
@@ -8,11 +8,10 @@ end
 if above then
   redis.call('SADD', above .. 'members', string.sub(base, #above + 1, -2))
 end
-local live = windows(clock(ARGV[1]))
 redis.call('DEL', base .. 'w:t')
 redis.call('HSET', base .. 'w:t', 's|', '0', 'h|', '0')
 local fresh = {}
-for first = 4, #ARGV, 3 do
+for first = 3, #ARGV, 3 do
   local id = ARGV[first]
   local key = base .. 'w:' .. id
   if id ~= 't' and not fresh[id] then
@@ -24,13 +23,16 @@ for first = 4, #ARGV, 3 do
   redis.call('HSET', key, ARGV[first + 1], ARGV[first + 2])
 end
 redis.call('HDEL', KEYS[1], 'd', 'm')
-for _, window in ipairs(live) do
-  if fresh[window.id] then
-    redis.call('HSET', KEYS[1], window.kind, window.id)
+local last = {} -- the windows that were opened last, from which the next ones are carried on
+for id in pairs(fresh) do
+  local kind = string.sub(id, 1, 1)
+  if not last[kind] or id > last[kind] then
+    last[kind] = id
+    redis.call('HSET', KEYS[1], kind, id)
   end
 end
-if ARGV[3] ~= '' then
-  redis.call('HSET', KEYS[1], 'bud', ARGV[3])
+if ARGV[2] ~= '' then
+  redis.call('HSET', KEYS[1], 'bud', ARGV[2])
 end
-redis.call('HSET', KEYS[1], 'gen', ARGV[2])
+redis.call('HSET', KEYS[1], 'gen', ARGV[1])
 return 1

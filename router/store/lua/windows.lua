@@ -1,4 +1,4 @@
--- Shared: the windows of the calendar in UTC, and the budgets in them. Needs core.lua.
+-- Shared: the windows of the calendar in UTC, and the budgets in them. Needs core.lua, rollover.lua.
 
 -- Days since 1970 to year, month, day of the proleptic Gregorian calendar (H. Hinnant, "chrono-compatible
 -- low-level date algorithms", civil_from_days).
@@ -42,18 +42,22 @@ end
 
 -- Reads spent and held of the scopes in one window. A window that the account has opened and that is gone means
 -- lost books: fail rather than count from zero.
-local function read(book, window)
+local function read(book, window, now)
   window.values = redis.call('HMGET', book.prefix .. 'w:' .. window.id, unpack(book.names))
   window.opened = window.values[1] and true or false
   if not window.opened and book.acct[window.kind] == window.id then
     error({ err = 'NOBOOKS the window ' .. window.id .. ' is missing' })
   end
+  if book.rolls and not window.opened and window.stop > 0 then
+    open_with_rest(book, window, now)
+  end
 end
 
 local function read_book(prefix, acct, scopes, now)
   local book = { prefix = prefix, acct = acct, scopes = scopes, names = fields_of(scopes), live = windows(now) }
+  book.rolls = acct.budgets and string.find(acct.budgets, '"roll"', 1, true)
   for _, window in ipairs(book.live) do
-    read(book, window)
+    read(book, window, now)
   end
   return book
 end
@@ -95,10 +99,11 @@ local function add_covering(found, book)
         for _, window in ipairs(live) do
           if window.kind == budget.window then
             local spent, held = window.values[2 * index - 1], window.values[2 * index]
+            local rolled = budget.roll and redis.call('HGET', book.prefix .. 'w:' .. window.id, 'r|' .. budget.name)
             found[#found + 1] = {
               whose and whose .. ' ' .. budget.name or budget.name, whose or budget.scope, budget.window,
-              tonumber(budget.limit), tonumber(spent or '0'), tonumber(held or '0'), window.start, window.stop,
-              budget.soft,
+              tonumber(budget.limit) + tonumber(rolled or '0'), tonumber(spent or '0'), tonumber(held or '0'),
+              window.start, window.stop, budget.soft or budget.roll and '', rolled or nil,
             }
           end
         end
@@ -107,8 +112,9 @@ local function add_covering(found, book)
   end
 end
 
--- The budgets that cover a request: {name, scope, window, limit, spent, held, start, stop} each, and behind them the share
--- that is soft where there is one. Those of its organisation are named '@organisation name', and have the scope '@organisation'.
+-- The budgets that cover a request: {name, scope, window, limit, spent, held, start, stop} each, and behind them, where
+-- there is such a thing, the share that is soft and what rolled over, which is in the limit too. Those of its organisation
+-- are named '@organisation name', and have the scope '@organisation'.
 local function covering(books)
   local found = {}
   for _, book in ipairs(books) do

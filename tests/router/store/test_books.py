@@ -140,7 +140,7 @@ async def test_a_refund_is_booked_once_with_who_and_why(acme: Store) -> None:
 
 
 async def test_books_are_never_restored_under_an_open_account(acme: Store) -> None:
-    restore = books_module._RESTORE.ask(["b:{acme}:acct"], ["", "g", ""], int)  # pyright: ignore[reportPrivateUsage] # the door under test
+    restore = books_module._RESTORE.ask(["b:{acme}:acct"], ["g", ""], int)  # pyright: ignore[reportPrivateUsage] # the door under test
     with pytest.raises(StoreUnavailable, match="OPENBOOKS"):
         await acme.connection.ask(restore)
     assert (await acme.books.verify("acme")).exact

@@ -7,20 +7,23 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Coroutine
 from datetime import UTC, datetime
+from typing import Any, TypeVar
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule, run_state_machine_as_test
 
 from router.errors import BudgetExhausted
-from router.store import Hold, Ledger, State, Window, embedded
+from router.store import Hold, Ledger, State, Terms, Window, embedded
 from router.store.books import Books
 from router.store.connection import Connection
 from router.store.ledger import LEASE_S
 from router.store.scripts import Ask, ignore
 from tests.store_servers import PATIENT_S
 
+T = TypeVar("T")
 STEPS = int(os.environ.get("RUNG_MACHINE_STEPS", "600"))
 STEPS_PER_EXAMPLE = 50
 NOON = int(datetime(2026, 2, 27, 12, tzinfo=UTC).timestamp() * 1000)
@@ -49,7 +52,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.do(self.connection.ask(Ask(("FLUSHALL",), ignore)))
         self.do(self.ledger.open_account("t", "g"))
 
-    def do(self, coroutine):  # noqa: ANN001 - whatever it is given
+    def do(self, coroutine: Coroutine[Any, Any, T]) -> T:
         return self.loop.run(coroutine)
 
     def teardown(self) -> None:
@@ -61,16 +64,18 @@ class LedgerMachine(RuleBasedStateMachine):
         limit=st.integers(0, 3000),
         window=st.sampled_from(Window),
         scope=st.sampled_from(SCOPES),
+        terms=st.sampled_from((Terms(), Terms(rollover=0.5), Terms(rollover=1.0, rollover_cap_nano=2000, soft=0.1))),
     )
-    def set_budget(self, name: str, limit: int, window: Window, scope: str) -> None:
-        self.do(self.ledger.set_budget("t", name, limit, window, scope=scope))
+    def set_budget(self, name: str, limit: int, window: Window, scope: str, terms: Terms) -> None:
+        terms = Terms() if window is Window.TOTAL else terms
+        self.do(self.ledger.set_budget("t", name, limit, window, scope=scope, terms=terms))
 
     @rule(name=st.sampled_from("xy"))
     def remove_budget(self, name: str) -> None:
         self.do(self.ledger.remove_budget("t", name))
 
     @rule(target=holds, amount=AMOUNTS, scope=st.sampled_from(SCOPES[1:]), state=st.sampled_from(State))
-    def reserve(self, amount: int, scope: str, state: State):
+    def reserve(self, amount: int, scope: str, state: State) -> Any:
         self.counter += 1
         budgets = self.do(self.ledger.standing("t", [scope])).budgets
         fits = all(amount <= budget.limit_nano - budget.spent_nano - budget.held_nano for budget in budgets)
@@ -166,6 +171,6 @@ def test_no_order_of_events_overruns_a_budget_or_falsifies_the_books(server: emb
             max_examples=max(1, STEPS // STEPS_PER_EXAMPLE),
             stateful_step_count=STEPS_PER_EXAMPLE,
             deadline=None,
-            suppress_health_check=list(HealthCheck),
+            suppress_health_check=list(HealthCheck),  # pyright: ignore[reportArgumentType] # its metaclass iterates over it
         ),
     )

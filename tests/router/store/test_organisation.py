@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule, run_state_machine_as_test
 
 from router.errors import BudgetExhausted, Conflict, Forbidden, InvalidKey, NotFound, StoreUnavailable
-from router.store import Hold, Ledger, State, Store, Wanted, Window, embedded
+from router.store import Hold, Ledger, State, Store, Terms, Wanted, Window, embedded
 from router.store.books import Books, Proof
 from router.store.cluster import slot_of
 from router.store.connection import Connection
@@ -227,9 +227,15 @@ class OrganisationMachine(RuleBasedStateMachine):
     def proof(self, tenant: str) -> Proof:
         return self.do(self.books.verify(tenant))
 
-    @rule(tenant=st.sampled_from(ALL), limit=st.integers(0, 3000), window=st.sampled_from(Window))
-    def set_budget(self, tenant: str, limit: int, window: Window) -> None:
-        self.do(self.ledger.set_budget(tenant, window.word, limit, window))
+    @rule(
+        tenant=st.sampled_from(ALL),
+        limit=st.integers(0, 3000),
+        window=st.sampled_from(Window),
+        rollover=st.sampled_from((0.0, 0.5, 1.0)),
+    )
+    def set_budget(self, tenant: str, limit: int, window: Window, rollover: float) -> None:
+        terms = Terms(rollover=0.0 if window is Window.TOTAL else rollover)
+        self.do(self.ledger.set_budget(tenant, window.word, limit, window, terms=terms))
 
     @rule(target=holds, tenant=st.sampled_from(ALL), amount=st.integers(0, 900), state=st.sampled_from(State))
     def reserve(self, tenant: str, amount: int, state: State) -> Any:
