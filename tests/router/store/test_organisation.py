@@ -240,8 +240,8 @@ class OrganisationMachine(RuleBasedStateMachine):
     @rule(target=holds, tenant=st.sampled_from(ALL), amount=st.integers(0, 900), state=st.sampled_from(State))
     def reserve(self, tenant: str, amount: int, state: State) -> Any:
         self.counter += 1
-        budgets = {b.name: b for t in {tenant, "acme"} for b in self.do(self.ledger.standing(t)).budgets}
-        fits = all(amount <= b.limit_nano - b.spent_nano - b.held_nano for b in budgets.values())
+        budgets = [b for t in {tenant, "acme"} for b in self.do(self.ledger.standing(t)).budgets]
+        fits = all(amount <= b.limit_nano - b.spent_nano - b.held_nano for b in budgets)
         try:
             hold = self.do(self.ledger.reserve(tenant, f"h{self.counter}", amount, state=state))
         except BudgetExhausted:
