@@ -19,10 +19,12 @@ from router.billing import Bill, bill, with_lost
 from router.course import Course, Lost
 from router.dispatch import Dispatcher, Opened, Trail
 from router.errors import DRAINING, Draining, RungError, UpstreamError
+from router.hedging import Terms
 from router.outcomes.aftermath import MAX_STREAM_BYTES, Aftermath, Answered
 from router.records import answered, failed, remembered
 from router.reply import Reply
 from router.sessions import dump, left
+from router.settings import HedgingSettings
 from router.settlement import Ending, Settler
 from router.store import Answer, Hold, Places, Receipt, SessionNote
 from router.store.savings import Saving
@@ -185,6 +187,7 @@ class Answering:
             more=self._settler.reserve_more,
             room=lambda model: room(models[model], turn.demand),
             bodies=self._bodies(turn),
+            hedging=_hedging(turn.config.settings.hedging),
         )
 
     def _bodies(self, turn: Turn) -> Callable[[str], Mapping[str, Any]] | None:
@@ -337,6 +340,12 @@ class Answering:
                 "reasoning": usage.reasoning,
             },
         )
+
+
+def _hedging(said: HedgingSettings) -> Terms | None:
+    if not said.enabled:
+        return None
+    return Terms(quantile=said.quantile, least_delay_s=said.least_delay_s, share=said.share)
 
 
 def _landing(turn: Turn, content: bytes | None) -> Answer | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from policies.fallback import Failure, Tried
 from policies.types import Attempt
+from router.hedging import Terms
 from router.store import Hold
 from router.upstream.types import Usage
 
@@ -36,8 +37,9 @@ class Course:
         more: sets so much more aside (nano-dollars), under a number; None where the budget has it not.
         room: the most tokens that a model may produce for this request, by the model's id.
         bodies: the request as each model gets it, by the model's id; None: as it came.
+        hedging: on what terms a second model may be asked beside a slow first; None: never.
         tried: the failed attempts in order, and failures: each in words. lost: those that may be billed.
-        current: the attempt that is under way, or that has answered.
+        current: the attempt that is under way, or that has answered. beside: how many were asked beside it and lost.
     """
 
     hold: Hold | None = None
@@ -45,11 +47,13 @@ class Course:
     more: Callable[[Hold, int, int], Awaitable[Hold | None]] | None = None
     room: Callable[[str], int] = lambda _model: 0
     bodies: Callable[[str], Mapping[str, Any]] | None = None
+    hedging: Terms | None = None
     spare: list[Hold] = field(default_factory=list[Hold])
     tried: list[Tried] = field(default_factory=list[Tried])
     failures: list[str] = field(default_factory=list[str])
     lost: list[Lost] = field(default_factory=list[Lost])
     current: Attempt | None = None
+    beside: int = 0
 
     @property
     def lost_nano(self) -> int:
@@ -66,6 +70,13 @@ class Course:
         self.failures.append(f"{attempt.model}: {words}")
         if lost is not None:
             self.lost.append(lost)
+
+    def outrun(self, winner: Attempt | None, lost: Lost) -> None:
+        """An attempt was cancelled, or came second: its provider has most likely worked on it."""
+        self.beside += 1
+        why = "its client left" if winner is None else f"{winner.model} answered first"
+        self.failures.append(f"{lost.attempt.model}: cancelled, because {why}")
+        self.lost.append(lost)
 
     async def covers(self, nano: int) -> bool:
         """Whether so much money is set aside in all, after setting aside what is missing (nano-dollars)."""

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from policies.candidates import allowances
 from policies.fallback import Failure, next_attempt
 from policies.types import Attempt
+from router.attempts import Starved, Way, endpoint_of, within
 from router.course import Course, Lost
 from router.errors import (
     UpstreamCredentials,
@@ -29,6 +30,7 @@ from router.errors import (
     UpstreamUnreachable,
 )
 from router.health import Health
+from router.race import Field, Race
 from router.store import Hold
 from router.upstream.client import UpstreamClient
 from router.upstream.stream import UpstreamStream
@@ -97,21 +99,6 @@ class Opened:
     closing: AsyncExitStack
 
 
-class Starved(Exception):
-    """Thinking ate the whole answer.
-
-    Attributes:
-        result: what is told where no other attempt is made. lost: what the provider bills for it.
-        close: frees what the result holds, where it is not told.
-    """
-
-    def __init__(self, result: Any, lost: Lost, close: Callable[[], Awaitable[None]] | None = None) -> None:  # noqa: ANN401 - whatever the attempt gives
-        super().__init__("thinking left no room for an answer")
-        self.result = result
-        self.lost = lost
-        self.close = close
-
-
 class Dispatcher:
     """Makes the calls of a plan.
 
@@ -126,6 +113,7 @@ class Dispatcher:
         self._on_failure = on_failure
         self.health = health or Health()
         self._retries = RETRIES_AT_ONCE
+        self._race = Race(self.health, self._failed)
 
     async def refusing(self, targets: Mapping[str, UpstreamModel], body: Mapping[str, Any]) -> frozenset[str]:
         """The models, by id, that do not take one of the request's parameters."""
@@ -155,10 +143,16 @@ class Dispatcher:
             given = course.body(attempt.model, body)
             reply = await self._upstream.complete(_call(attempt, targets, given, remaining_s, stream=False))
             if reply.starved and _thought(attempt, reply.usage):
-                raise Starved(reply, Lost(attempt=attempt, usage=reply.usage, output_chars=reply.output_chars))
+                raise Starved(reply, lost(attempt, reply))
             return reply
 
-        trail, reply = await self._run(plan, targets, timeout_s, course, one)
+        def lost(attempt: Attempt, reply: UpstreamReply) -> Lost:
+            return Lost(attempt=attempt, usage=reply.usage, output_chars=reply.output_chars)
+
+        async def left(attempt: Attempt, reply: UpstreamReply) -> Lost:
+            return lost(attempt, reply)
+
+        trail, reply = await self._run(plan, targets, timeout_s, course, Way(ask=one, leave=left, stream=False))
         self.health.succeeded(trail.attempt.model)
         return Served(trail=trail, reply=reply)
 
@@ -198,7 +192,15 @@ class Dispatcher:
                 raise Starved(result, lost, closing.aclose)
             return result
 
-        trail, (first, rest, stream, closing) = await self._run(plan, targets, timeout_s, course, one)
+        async def left(
+            attempt: Attempt, result: tuple[bytes, AsyncIterator[bytes], UpstreamStream, AsyncExitStack]
+        ) -> Lost:
+            await result[3].aclose()
+            tally = result[2].tally
+            return Lost(attempt=attempt, usage=tally.usage, output_chars=tally.output_chars)
+
+        way = Way(ask=one, leave=left, stream=True)
+        trail, (first, rest, stream, closing) = await self._run(plan, targets, timeout_s, course, way)
         self.health.succeeded(trail.attempt.model)
         return Opened(trail=trail, first=first, rest=rest, stream=stream, closing=closing)
 
@@ -212,29 +214,32 @@ class Dispatcher:
         targets: Mapping[str, UpstreamModel],
         timeout_s: float,
         course: Course,
-        one: Callable[[Attempt, float], Awaitable[T]],
+        way: Way[T],
     ) -> tuple[Trail, T]:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout_s
         self._retries = min(RETRIES_AT_ONCE, self._retries + RETRIES_PER_REQUEST)
         attempt = self._first(plan)
+
+        def ask(asked: Attempt) -> Awaitable[T]:
+            return within(way.ask(asked, deadline - loop.time()), asked, targets[asked.model])
+
         while True:
             course.current = attempt
             self.health.called(attempt.model)
             try:
-                result: T = await _within(one(attempt, deadline - loop.time()), attempt, targets[attempt.model])
+                result = await self._once(Field(plan=plan, targets=targets, ask=ask, way=way), course, attempt)
+                attempt = course.current
             except UpstreamError as error:
-                failure = failure_of(error)
-                self._note(attempt, error, failure)
-                lost = Lost(attempt=attempt) if failure is Failure.TIMEOUT or error.answered else None
-                course.note(attempt, _endpoint(targets[attempt.model]), failure, error.message, lost)
+                attempt = course.current
+                self._failed(attempt, targets, course, error)
                 following = await self._next(plan, targets, course, deadline - loop.time())
                 if following is None:
                     raise
                 attempt = following
             except Starved as starved:
-                self.health.succeeded(attempt.model)
-                course.note(attempt, _endpoint(targets[attempt.model]), Failure.STARVED, str(starved), starved.lost)
+                attempt = course.current
+                self._failed(attempt, targets, course, starved)
                 following = await self._next(plan, targets, course, deadline - loop.time())
                 if following is None:  # an empty answer with its usage tells more than an error
                     course.lost.pop()
@@ -248,6 +253,26 @@ class Dispatcher:
             else:
                 return _trail(course, attempt, len(course.tried) + 1), result
 
+    def _once(self, field: Field[T], course: Course, attempt: Attempt) -> Awaitable[T]:
+        """The attempt, with another one beside it where that is wanted and it is the first."""
+        if course.hedging is None or course.tried:
+            return field.ask(attempt)
+        return self._race.run(field, course, attempt)
+
+    def _failed(
+        self, attempt: Attempt, targets: Mapping[str, UpstreamModel], course: Course, error: UpstreamError | Starved
+    ) -> None:
+        """Note an attempt that gave no answer."""
+        endpoint = endpoint_of(targets[attempt.model])
+        if isinstance(error, Starved):
+            self.health.succeeded(attempt.model)
+            course.note(attempt, endpoint, Failure.STARVED, str(error), error.lost)
+            return
+        failure = failure_of(error)
+        self._note(attempt, error, failure)
+        lost = Lost(attempt=attempt) if failure is Failure.TIMEOUT or error.answered else None
+        course.note(attempt, endpoint, failure, error.message, lost)
+
     def _first(self, plan: tuple[Attempt, ...]) -> Attempt:
         """The plan's first, unless its breaker has opened since the decision or lets another call try."""
         shut = self.health.down()
@@ -260,7 +285,7 @@ class Dispatcher:
         last, course.current = course.tried[-1].attempt, None
         following = next_attempt(
             plan,
-            tuple(_endpoint(targets[attempt.model]) for attempt in plan),
+            tuple(endpoint_of(targets[attempt.model]) for attempt in plan),
             tuple(course.tried),
             most=len(plan) + 1,
             least_allowance=allowances(targets[last.model].reasoning)[0],
@@ -287,16 +312,11 @@ def failure_of(error: UpstreamError) -> Failure:
 def _trail(course: Course, attempt: Attempt, number: int) -> Trail:
     return Trail(
         attempt=attempt,
-        number=number,
+        number=number + course.beside,
         failures=tuple(course.failures),
         lost_nano=course.lost_nano,
         spare=tuple(course.spare),
     )
-
-
-def _endpoint(target: UpstreamModel) -> str:
-    """What fails together: a provider at one address."""
-    return f"{target.provider} {target.api_base or ''}"
 
 
 def _thought(attempt: Attempt, usage: Usage) -> bool:
@@ -317,32 +337,6 @@ async def _until_told(first: bytes, frames: AsyncIterator[bytes], stream: Upstre
         if _told(stream):
             break
     return b"".join(held)
-
-
-async def _within(work: Awaitable[T], attempt: Attempt, target: UpstreamModel) -> T:
-    """The result, in the model's own time where it has one."""
-    if target.timeout_s is None:
-        return await _classified(work, attempt)
-    try:
-        async with asyncio.timeout(target.timeout_s):
-            return await _classified(work, attempt)
-    except TimeoutError:
-        raise UpstreamTimeout(
-            f"{attempt.model} did not answer within its `timeout_s` of {target.timeout_s:g} s: retry, or raise it"
-        ) from None
-
-
-async def _classified(work: Awaitable[T], attempt: Attempt) -> T:
-    """The result; an answer so odd that reading it failed is the provider's failure, which another may mend."""
-    try:
-        return await work
-    except (UpstreamError, Starved):
-        raise
-    except Exception as error:
-        log.exception("the answer of %s could not be read", attempt.model)
-        raise UpstreamUnreachable(
-            f"the provider of {attempt.model} did not give a usable answer ({type(error).__name__}); retry"
-        ) from None
 
 
 def _call(

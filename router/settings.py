@@ -177,6 +177,15 @@ class LogSettings(_Section):
         return self
 
 
+class HedgingSettings(_Section):
+    """A second model of the same tier is asked where the first is slower than it mostly is."""
+
+    enabled: bool = False
+    quantile: Annotated[float, Field(ge=0.5, lt=1)] = 0.95
+    least_delay_s: Annotated[float, Field(ge=0.01)] = 0.2
+    share: Annotated[float, Field(gt=0, le=1)] = 0.1
+
+
 class SessionSettings(_Section):
     """Conversations that belong together."""
 
@@ -335,6 +344,7 @@ class Settings(BaseSettings):
     classifier: ClassifierSettings = ClassifierSettings()
     cache: CacheSettings = CacheSettings()
     sessions: SessionSettings = SessionSettings()
+    hedging: HedgingSettings = HedgingSettings()
     log: LogSettings = LogSettings()
     registry: RegistrySettings = RegistrySettings()
     quality: Probability = 0.5
