@@ -113,7 +113,7 @@ class Dispatcher:
         self._on_failure = on_failure
         self.health = health or Health()
         self._retries = RETRIES_AT_ONCE
-        self._race = Race(self.health, self._failed)
+        self.race = Race(self.health, self._failed)
 
     async def refusing(self, targets: Mapping[str, UpstreamModel], body: Mapping[str, Any]) -> frozenset[str]:
         """The models, by id, that do not take one of the request's parameters."""
@@ -257,7 +257,7 @@ class Dispatcher:
         """The attempt, with another one beside it where that is wanted and it is the first."""
         if course.hedging is None or course.tried:
             return field.ask(attempt)
-        return self._race.run(field, course, attempt)
+        return self.race.run(field, course, attempt)
 
     def _failed(
         self, attempt: Attempt, targets: Mapping[str, UpstreamModel], course: Course, error: UpstreamError | Starved

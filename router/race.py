@@ -40,12 +40,15 @@ class Race:
 
     Args:
         health: the breakers. on_end: notes an attempt that ended without an answer while another goes on.
+
+    Attributes:
+        hedges: what is known of the models' times.
     """
 
     def __init__(self, health: Health, on_end: OnEnd) -> None:
         self._health = health
         self._on_end = on_end
-        self._hedges = Hedges()
+        self.hedges = Hedges()
 
     async def run(self, field: Field[T], course: Course, first: Attempt) -> T:
         """The first's result, or the second's; `course.current` is whose result or failure it is.
@@ -55,9 +58,9 @@ class Race:
         """
         terms = course.hedging
         assert terms is not None  # noqa: S101 - the caller has looked
-        self._hedges.asked(terms)
+        self.hedges.asked(terms)
         running = {self._begin(field, first): first}
-        delay_s = self._hedges.delay_s(first.model, terms, stream=field.way.stream)
+        delay_s = self.hedges.delay_s(first.model, terms, stream=field.way.stream)
         try:
             while True:
                 done, _ = await asyncio.wait(running, timeout=delay_s, return_when=asyncio.FIRST_COMPLETED)
@@ -84,18 +87,18 @@ class Race:
         loop = asyncio.get_running_loop()
         began = loop.time()
         result = await field.ask(attempt)
-        self._hedges.note(attempt.model, loop.time() - began, stream=field.way.stream)
+        self.hedges.note(attempt.model, loop.time() - began, stream=field.way.stream)
         return result
 
     async def _beside(self, field: Field[Any], course: Course, first: Attempt) -> Attempt | None:
         """The attempt to make beside a slow one, its money set aside with the first's; None where there is none."""
         endpoints = tuple(endpoint_of(field.targets[attempt.model]) for attempt in field.plan)
         other = second(first, field.plan, endpoints, tuple(self._health.down()))
-        if other is None or not self._hedges.may():
+        if other is None or not self.hedges.may():
             return None
         if not await course.covers(first.worst_cost_nano + other.worst_cost_nano):
             return None
-        self._hedges.made()
+        self.hedges.made()
         self._health.called(other.model)
         return other
 

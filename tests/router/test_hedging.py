@@ -69,7 +69,7 @@ class Bench:
         for model in upstreams:
             for stream in (False, True):
                 for _ in range(LEAST_SEEN):
-                    self.dispatcher._race._hedges.note(model, 0.01, stream=stream)
+                    self.dispatcher.race.hedges.note(model, 0.01, stream=stream)
 
     async def ask(self, stream: bool, course: Course, plan: tuple[Attempt, ...] = PLAN) -> tuple[Trail, bytes]:
         if not stream:

@@ -17,6 +17,11 @@ from tests.router.api.conftest import Books, Loop
 CHAT = "/v1/chat/completions"
 
 
+def asked(*, stream: bool) -> dict[str, Any]:
+    message = {"role": "user", "content": "Hello?"}
+    return {"model": "auto", "messages": [message], "stream": stream, "rung": {"cache": "off"}}
+
+
 @pytest.fixture(scope="module")
 def running_gateway(shared_upstream: FakeUpstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """Two models of one tier, of which this process knows how long they take."""
@@ -29,11 +34,9 @@ def running_gateway(shared_upstream: FakeUpstream, tmp_path_factory: pytest.Temp
         hedging={"enabled": True, "least_delay_s": 0.05, "share": 1.0},
     )
     with running(settings) as gateway:
-        hedges = gateway.gateway.service._answering._dispatcher._race._hedges
-        for name in ("one", "two"):
-            for stream in (False, True):
-                for _ in range(LEAST_SEEN):
-                    hedges.note(name, 0.01, stream=stream)
+        with httpx.Client(base_url=gateway.url, headers=gateway.headers, timeout=30) as client:
+            for number in range(2 * LEAST_SEEN):
+                client.post(CHAT, json=asked(stream=bool(number % 2))).raise_for_status()
         yield gateway
 
 
@@ -43,8 +46,7 @@ def test_the_winner_is_billed_exactly_and_the_loser_as_expected(
 ) -> None:
     before = books.settled()
     upstream.say(Answer(gate=loop.run(_event()), text="slow"), Answer(text="quick"))
-    body: dict[str, Any] = {"model": "auto", "messages": [{"role": "user", "content": "Hello?"}]}
-    reply = client.post(CHAT, json={**body, "stream": stream, "rung": {"cache": "off"}})
+    reply = client.post(CHAT, json=asked(stream=stream))
     assert reply.status_code == 200
     assert "quick" in reply.text
     spent = books.settled() - before
