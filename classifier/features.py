@@ -76,6 +76,7 @@ _SHAPE = (
     "opening_cue_task",
     "longest_word",
     "first_line_share",
+    "log_stem",
 )
 NAMES: tuple[str, ...] = (
     *_SHAPE,
@@ -88,6 +89,8 @@ NAMES: tuple[str, ...] = (
 # emoji a single character would else be a third of everything.
 SMOOTHING = 12.0
 _PROSE = {"letters": 0.8, "spaces": 0.16}
+# Bytes from which a question counts as long; beyond, it is a passage to read, which does not make it harder.
+LONG_STEM = 200
 REVISION = 2  # rises when a name stays but what it counts changes
 SCHEMA = sha256("\n".join((str(REVISION), *NAMES)).encode()).hexdigest()[:16]
 
@@ -134,6 +137,9 @@ class Features:
         lengths = list(map(len, words)) or [0]
         opening = self._cues[rows[0]] if rows.size else -1
         first_line = raw.find(b"\n")
+        options = _OPTION.findall(raw) if first_line >= 0 else ()
+        # A question's length without its answer options, which tell nothing of how hard it is.
+        stem = raw.find(options[0]) if len(options) > 1 else len(raw)
         return (
             math.log1p(reading.chars),
             math.log1p(len(words)),
@@ -141,7 +147,7 @@ class Features:
             sum(lengths) / count,
             math.log1p(sentences),
             len(words) / sentences,
-            len(_OPTION.findall(raw)) if first_line >= 0 else 0,
+            len(options),
             math.log1p(len(numbers)),
             min(max(map(len, numbers), default=0), 20),
             len(set(words)) / count,
@@ -152,6 +158,7 @@ class Features:
             opening in _TASK_CLASSES,
             min(max(lengths), 40),
             (first_line + 1 or len(raw) + 1) / (len(raw) + 1),
+            math.log1p(min(stem or len(raw), LONG_STEM)),
         )
 
     def _rarity(self, rows: NDArray[np.intp]) -> tuple[float, float, float, float]:

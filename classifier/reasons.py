@@ -23,7 +23,8 @@ WORTH_SAYING: Final = 0.02  # logits; what moved the difficulty less is no reaso
 # nothing is said), that feature and its bounds, and all features that mean the same.
 _LOOKS: Final[tuple[tuple[str, str, str, float, float, tuple[str, ...]], ...]] = (
     ("a long text", "a short text", "log_words", np.log1p(20), np.log1p(60),
-     ("log_chars", "log_words", "log_seen", "log_sentences", "log_letters", "log_spaces", "log_stops", "log_commas")),
+     ("log_chars", "log_words", "log_seen", "log_stem", "log_sentences", "log_letters", "log_spaces", "log_stops",
+      "log_commas")),
     ("rare or technical words", "everyday words", "rank_mean", 7.4, 7.75,
      ("rank_mean", "rank_spread", "rank_max", "rare_words", "word_length", "longest_word", "pieces_per_word")),
     ("long sentences", "short sentences", "words_per_sentence", 9, 18, ("words_per_sentence",)),

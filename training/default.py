@@ -11,6 +11,7 @@ Equal data, code and seed give the same artefact on one machine.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from hashlib import sha256
@@ -20,7 +21,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from classifier.artefact import DEFAULT, read_manifest, save
+from classifier.artefact import DEFAULT, save
 from classifier.encoder import PREFIX, STATIC, SentenceTransformerEncoder, load_static
 from classifier.head import Network
 from classifier.inputs import Inputs
@@ -140,7 +141,7 @@ def described(data: Path, matrix: Matrix) -> list[dict[str, Any]]:
     return [
         {
             "source": name,
-            "questions": int((matrix.sources == name).sum()),
+            "questions": int(sum(name == source or name.startswith(f"{source}_") for source in matrix.sources)),
             "licence": licence,
             "sha256": sha256((data / f"{name}.parquet").read_bytes()).hexdigest(),
         }
@@ -153,7 +154,8 @@ def _fit(x: NDArray[Any], lesson: Lesson, inputs: Inputs, seed: int, progress: P
 
 
 def _next_version(out: Path) -> int:
+    """One more than the artefact that stands there has, whatever else is wrong with it."""
     try:
-        return int(read_manifest(out)["version"]) + 1
-    except ValueError:
+        return int(json.loads((out / "manifest.json").read_text(encoding="utf-8"))["version"]) + 1
+    except (FileNotFoundError, ValueError, KeyError):
         return 1

@@ -156,3 +156,11 @@ def test_rising_logits_never_fall_and_softmax_sums_to_one(values: list[float]) -
     logits = np.array(values)
     assert (np.diff(rising(logits)) >= 0).all()
     assert softmax(logits).sum() == pytest.approx(1.0)
+
+
+def test_answer_options_and_long_passages_are_no_part_of_a_questions_length() -> None:
+    stem = NAMES.index("log_stem") + MODEL.inputs.sizes[0]
+    bare = MODEL.inputs.compute(ORDINARY)[stem]
+    options = "\nA. Nitrogen, which is inert\nB. Oxygen, which is not\nC. Argon\nD. Carbon dioxide"
+    assert MODEL.inputs.compute(ORDINARY + options)[stem] == bare == pytest.approx(math.log1p(len(ORDINARY)))
+    assert MODEL.inputs.compute(ORDINARY * 9)[stem] == MODEL.inputs.compute(ORDINARY * 90)[stem]

@@ -68,3 +68,16 @@ def test_the_shipped_manifest_names_sources_licences_and_figures() -> None:
     assert manifest["metrics"]["trivial_percentile_median"] <= 3.0
     assert manifest["metrics"]["flips_typos"] <= 0.2
     assert 0.88 <= manifest["metrics"]["token_coverage"] <= 0.92
+
+
+def test_a_version_rises_over_an_artefact_of_other_features(data: Path) -> None:
+    recipe.build(data, data / "out")
+    manifest = data / "out" / "manifest.json"
+    manifest.write_text(json.dumps(json.loads(manifest.read_text(encoding="utf-8")) | {"features": "others"}), "utf-8")
+    later, _ = recipe.build(data, data / "out")
+    assert later.version == "default-2"
+
+
+def test_the_manifest_counts_the_questions_of_every_file() -> None:
+    counted = {entry["source"]: entry.get("questions") for entry in read_manifest(DEFAULT)["data"]}
+    assert all(counted[name] for name in recipe.FILES)
