@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies.spending import GRID, Batch
+from policies.spending import GRID, SPARE, Batch
 from router.pacing import lasts_until, paced
 from router.store import Budget, Meter, Standing, Window
 
@@ -88,11 +88,11 @@ def test_requests_are_counted_in_with_a_step_and_come_back_from_the_store() -> N
     first = paced(standing(DAY_S / 2, LIMIT_NANO // 2), state, take=take)
     assert (asked, first.budgets, set(first.counted)) == ([("day",)], ("day",), {"day"})
     assert first.fresh is not None
-    # A hundred more are to come, and have half a dollar each.
+    # A hundred more are to come, and have half a dollar each, or 115 (`spending.SPARE`) and a little less.
     again = paced(standing(DAY_S / 2 + 0.5, LIMIT_NANO // 2), first.fresh, take=take)
     assert len(asked) == 1
     assert again.purse.pacing_price == pytest.approx(first.purse.pacing_price, rel=1e-3)
-    assert math.log1p(again.purse.pacing_price) == pytest.approx(6.25, abs=0.01)
+    assert math.log1p(again.purse.pacing_price) == pytest.approx((25 - 50 / (100 + SPARE * 10) / 0.04) / 2, abs=0.01)
 
 
 def test_a_step_that_was_stored_before_requests_were_counted_is_read() -> None:

@@ -50,7 +50,9 @@ def _cell(rows: list[dict[str, Any]]) -> str:
 def _tenths(rows: list[dict[str, Any]]) -> list[str]:
     return [
         f"{row['policy']}, on the same kinds of question: {row['first_tenth']:.3f} in the first tenth of the window, "
-        f"{row['last_tenth']:.3f} in the last"
+        f"{row['last_tenth']:.3f} in the last: {100 * (row['first_tenth'] - row['last_tenth']):.1f} points less "
+        f"(± {100 * row['tenths_error']:.1f}); by fifths of difficulty, which mix the halves that drift apart, "
+        f"{100 * (row['first_tenth_by_fifths'] - row['last_tenth_by_fifths']):.1f}"
         for row in rows
         if row["traffic"] == "drift" and row["policy"] in DRIFTERS and row["first_tenth"] is not None
     ]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -229,7 +230,18 @@ def test_the_planned_spend_is_tightened_until_the_true_costs_keep_the_limit():
 def test_tenths_without_a_common_kind_of_question_are_not_compared():
     found = made_up_records(100)
     at = np.zeros(100)
-    assert first_and_last([(found.score[:, 0], at, np.arange(100))], found) == {"first_tenth": None, "last_tenth": None}
+    assert set(first_and_last([(found.score[:, 0], at, np.arange(100))], found).values()) == {None}
+
+
+def test_a_policy_that_treats_all_alike_holds_its_quality_by_tenths_though_not_by_fifths():
+    made = made_up_records(4000)
+    found = replace(made, score=made.success)
+    draws = [np.random.default_rng(seed) for seed in range(10)]
+    rows = np.arange(4000, dtype=np.intp)
+    told = first_and_last([(found.ease, arrivals(Traffic.drift, found.hard, draw), rows) for draw in draws], found)
+    assert abs(told["first_tenth"] - told["last_tenth"]) < 0.005
+    assert told["first_tenth_by_fifths"] - told["last_tenth_by_fifths"] > 0.002
+    assert 0.0 < told["tenths_error"] < 0.02
 
 
 def test_the_recipe_names_every_models_success_on_questions_that_it_has_not_seen(tmp_path: Path):
