@@ -37,14 +37,17 @@ class Network:
     bias: Tensor
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Standardised input (D,), hidden units (E * h,) and outputs (E, O) of one input (D,)."""
+        """Standardised inputs (n, D), hidden units (n, E * h) and outputs (n, E, O) of inputs (n, D)."""
         z = self.standardise(x)
         units = z @ self.hidden
         units += self.hidden_bias
         np.maximum(units, 0.0, out=units)
-        outputs = (units.reshape(self.out.shape[0], 1, -1) @ self.out)[:, 0, :]
-        outputs += z @ self.skip + self.bias
-        return z, units, outputs
+        members, hidden, outputs = self.out.shape
+        by_member = np.empty((len(x), members, outputs), np.float32)
+        np.matmul(units.reshape(len(x), members, hidden).swapaxes(0, 1), self.out, out=by_member.swapaxes(0, 1))
+        by_member += (z @ self.skip)[:, None, :]
+        by_member += self.bias
+        return z, units, by_member
 
     def outputs_many(self, x: Tensor) -> Tensor:
         """(n, E, O) for many inputs (n, D)."""

@@ -8,6 +8,7 @@ hard. Pictures are not read, so they widen the uncertainty.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,27 +95,58 @@ class DifficultyModel:
 
     def estimate(self, query: Query) -> Estimate:
         """Judge one query; a millisecond at most, whatever the text."""
-        x = self.inputs.compute(query.text)
+        return self.estimate_many((query,))[0]
+
+    def estimate_many(self, queries: Sequence[Query]) -> list[Estimate]:
+        """Judge queries together, which costs little more than one of them."""
+        x = np.stack([self.inputs.compute(query.text) for query in queries])
         z, units, outputs = self.network.forward(x)
-        members, layout = len(outputs), self.layout
-        mean = np.add.reduce(outputs, 0) / members
+        layout = self.layout
+        mean = np.add.reduce(outputs, 1)
+        mean /= outputs.shape[1]
         levels, kinds = len(layout.abilities), len(layout.kinds)
-        gate = float(sigmoid(mean[layout.gate : layout.gate + 1])[0]) if layout.trivial else 0.0
-        by_member = self._success(outputs[:, :levels], gate)
-        success = np.add.reduce(by_member, 0) / members
-        shares = softmax(mean[levels : levels + kinds])
-        kind = layout.kinds[int(shares.argmax())]
-        failures = (1.0 - by_member @ self.cheap_weights).tolist()
+        gates = sigmoid(mean[:, layout.gate]) if layout.trivial else np.zeros(len(x), np.float32)
+        by_member = self._success(outputs[:, :, :levels], gates[:, None, None])
+        success = np.add.reduce(by_member, 1)
+        success /= outputs.shape[1]
+        shares = softmax(mean[:, levels : levels + kinds])
+        failures = 1.0 - by_member @ self.cheap_weights
+        heads = sigmoid(mean[:, layout.gate + bool(layout.trivial) :]) if layout.heads else mean[:, :0]
+        told = zip(
+            queries,
+            x,
+            *self._pushes(z, units),
+            *(part.tolist() for part in (failures, success, shares, mean[:, levels + kinds], gates, heads)),
+            strict=True,
+        )
+        return [self._told(*one) for one in told]
+
+    def _told(  # noqa: PLR0917 - one row of each array, in the order of `estimate_many`
+        self,
+        query: Query,
+        x: Vector,
+        pushes: Vector,
+        by_vector: float,
+        failures: list[float],
+        success: list[float],
+        shares: list[float],
+        log_tokens: float,
+        gate: float,
+        heads: list[float],
+    ) -> Estimate:
+        layout = self.layout
+        best = shares.index(max(shares))
+        kind = layout.kinds[best]
         return Estimate(
-            difficulty=sum(failures) / members,
+            difficulty=sum(failures) / len(failures),
             uncertainty=self._error(_deviation(failures), query),
             kind=kind,
-            kinds=dict(zip(layout.kinds, shares.tolist(), strict=True)),
+            kinds=dict(zip(layout.kinds, shares, strict=True)),
             abilities=layout.abilities,
-            success=tuple(success.tolist()),
-            heads=self._heads(mean[layout.gate + bool(layout.trivial) :]),
-            tokens=self._tokens(float(mean[levels + kinds]), shares),
-            reasons=top_reasons(*self._pushes(z, units), x[self.inputs.sizes[0] :], kind, gate),
+            success=tuple(success),
+            heads=dict(zip(layout.heads, heads, strict=True)),
+            tokens=self._tokens(log_tokens, layout.token_margins[best]),
+            reasons=top_reasons(pushes, by_vector, x[self.inputs.sizes[0] :], kind, gate),
             version=self._version,
             reading=self.inputs.pack(x),
         )
@@ -139,28 +171,26 @@ class DifficultyModel:
         error = self.layout.spread_floor + self.layout.spread_factor * spread
         return min(error + (UNSEEN_PICTURE if query.images else 0.0), 0.5)
 
-    def _tokens(self, log_tokens: float, shares: Vector) -> TokenForecast:
+    def _tokens(self, log_tokens: float, margin: float) -> TokenForecast:
         layout = self.layout
-        margin = layout.token_margins[int(shares.argmax())]
         centre = min(log_tokens, 15.0)
         high = min(math.exp(centre + margin), layout.token_cap)
         expected = min(math.exp(centre) * layout.token_mean_factor, high)
         return TokenForecast(expected=max(1, round(expected)), high=max(1, round(high)), level=layout.token_level)
 
-    def _heads(self, logits: Vector) -> dict[str, float]:
-        names = self.layout.heads
-        return dict(zip(names, sigmoid(logits).tolist(), strict=True)) if names else {}
+    def _pushes(self, z: Vector, units: Vector) -> tuple[Vector, list[float]]:
+        """By how much each hand feature (n, features) and the vector (n) moved the logit of failure.
 
-    def _pushes(self, z: Vector, units: Vector) -> tuple[Vector, float]:
-        """By how much each hand feature (features,) and the vector moved the logit of failure: gradient times input."""
+        It is the gradient times the input.
+        """
         net, embedded = self.network, self.inputs.sizes[0]
         to_base = (units > 0) * self._to_base
-        slope = self._features_in @ to_base
+        slope = to_base @ self._features_in.T
         slope += net.skip[embedded:, 0]
-        slope *= z[embedded:]
+        slope *= z[:, embedded:]
         # What all inputs moved is known from the units without another pass over the vector's weights.
-        everything = float((units - net.hidden_bias) @ to_base + z @ self._skip_to_base)
-        return -slope, float(np.add.reduce(slope)) - everything
+        everything = np.einsum("nh,nh->n", units - net.hidden_bias, to_base) + z @ self._skip_to_base
+        return -slope, (np.add.reduce(slope, 1) - everything).tolist()
 
 
 def interpolation(abilities: Vector, at: float) -> Vector:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -90,4 +91,8 @@ class Classifier(Protocol):
 
     def estimate(self, query: Query) -> Estimate:
         """Judge one query. Pure CPU; called in a worker thread."""
+        ...
+
+    def estimate_many(self, queries: Sequence[Query]) -> list[Estimate]:
+        """Judge a few queries of at most `quick_chars` characters; called on the event loop."""
         ...

@@ -12,6 +12,7 @@ from classifier.types import Classifier, Estimate, Query
 from policies.types import Forecast, Model
 from router.classifiers import Arrangement, Lane
 from router.recent import Recent
+from router.together import Together
 
 log = logging.getLogger("rung.estimation")
 
@@ -27,8 +28,8 @@ WARNING_INTERVAL_S = 60.0
 class Estimator:
     """Judges queries in a worker thread; never fails, never holds the loop up.
 
-    A text that the classifier vouches for (`quick_chars`) is judged at once: handing it over and waking twice would
-    take longer than the judgement (docs/adr/0052-short-texts-are-judged-at-once.md).
+    Texts that the classifier vouches for (`quick_chars`) are judged at once, with those that wait beside them: handing
+    one over and waking twice would take longer than the judgement (docs/adr/0052-short-texts-are-judged-at-once.md).
 
     Args:
         classifier: the difficulty model, or None while there is none: every forecast is then the marked default.
@@ -45,6 +46,7 @@ class Estimator:
         self._recent: Recent[tuple[Classifier, Query], Estimate] = Recent(recent)
         # One thread: the classifier is pure CPU, and a second one would only fight over the interpreter's lock.
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="rung-classifier")
+        self._together = Together()
         self._warned_at = float("-inf")
         self.failures = 0
 
@@ -84,7 +86,7 @@ class Estimator:
             return known
         try:
             if len(query.text) <= classifier.quick_chars:
-                estimate = classifier.estimate(query)
+                estimate = await self._together.estimate(classifier, query)
             else:
                 estimate = await self._in_thread(classifier, query)
         except Exception as error:  # noqa: BLE001 - a failed estimate is a marked default, never the client's problem

@@ -91,6 +91,25 @@ def test_the_same_text_gives_the_same_estimate_whatever_was_asked_before() -> No
     assert judge(ORDINARY) == first
 
 
+def test_texts_judged_together_are_judged_as_alone() -> None:
+    texts = [
+        "",
+        "Hi",
+        ORDINARY,
+        "Prove that there are infinitely many primes.",
+        "2+2",
+        "def f(x): return x",
+        "\u05e9",
+        "a" * 500,
+    ]
+    for text, together in zip(texts, MODEL.estimate_many([Query(text=text) for text in texts]), strict=True):
+        alone = judge(text)
+        assert together.success == pytest.approx(alone.success, abs=1e-5)
+        assert together.difficulty == pytest.approx(alone.difficulty, abs=1e-5)
+        assert (together.kind, together.reasons, together.tokens) == (alone.kind, alone.reasons, alone.tokens)
+        assert together.reading == alone.reading
+
+
 def test_one_text_and_many_agree() -> None:
     texts = ["Hi", ORDINARY, "Prove Fermat's little theorem."]
     many = MODEL.success_many(MODEL.inputs.compute_many(texts))

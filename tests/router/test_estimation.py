@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 
 from classifier.types import Estimate, Query, TokenForecast
 from router.estimation import UNKNOWN_DIFFICULTY, Estimator, forecast_of
+from router.together import MOST
 from router.upstream.local_model import catalogue_entry
 
 MODELS = {"a": catalogue_entry()}
@@ -37,18 +38,24 @@ class Judge:
         self.version = version
         self.quick_chars = 0
         self.asked = 0
+        self.batches: list[int] = []
+        self.baffled_by: str | None = None
         self.threads: set[int] = set()
         self.may_answer = threading.Event()
         self.may_answer.set()
         self.fails = False
 
-    def estimate(self, query: Query) -> Estimate:  # noqa: ARG002 - the protocol's
-        self.asked += 1
+    def estimate(self, query: Query) -> Estimate:
+        return self.estimate_many([query])[0]
+
+    def estimate_many(self, queries: Sequence[Query]) -> list[Estimate]:
+        self.asked += len(queries)
+        self.batches.append(len(queries))
         self.threads.add(threading.get_ident())
         self.may_answer.wait(10)
-        if self.fails:
+        if self.fails or any(query.text == self.baffled_by for query in queries):
             raise RuntimeError("no idea")
-        return estimate(self.version)
+        return [estimate(self.version) for _ in queries]
 
 
 @pytest.fixture
@@ -107,6 +114,30 @@ async def test_only_texts_that_the_classifier_vouches_for_are_judged_on_the_loop
     assert judge.threads > {here}
     judge.fails = True
     assert await made.estimate(Query(text="short")) is None
+
+
+async def test_short_texts_that_wait_together_are_judged_together_a_few_at_a_time(judge: Judge) -> None:
+    made, judge.quick_chars = estimator(judge, recent=0), 5
+    asked = [made.estimate(Query(text=f"{number}")) for number in range(MOST + 3)]
+    assert await asyncio.gather(*asked) == [estimate()] * (MOST + 3)
+    assert judge.batches == [MOST, 3]
+
+
+async def test_a_query_that_cannot_be_judged_spoils_no_other(judge: Judge) -> None:
+    made, judge.quick_chars, judge.baffled_by = estimator(judge, recent=0), 5, "b"
+    told = await asyncio.gather(*[made.estimate(Query(text=text)) for text in "abc"])
+    assert told == [estimate(), None, estimate()]
+    assert made.failures == 1
+
+
+async def test_who_leaves_is_not_judged(judge: Judge) -> None:
+    made, judge.quick_chars = estimator(judge, recent=0), 5
+    leaving = asyncio.create_task(made.estimate(Query(text="a")))
+    staying = asyncio.create_task(made.estimate(Query(text="b")))
+    await asyncio.sleep(0)  # both have asked
+    leaving.cancel()
+    assert await staying == estimate()
+    assert judge.asked == 1
 
 
 async def test_a_swap_forgets_what_the_former_one_said_even_of_questions_under_way(judge: Judge) -> None:
