@@ -167,7 +167,7 @@ def _gradient(  # noqa: PLR0917 - the pieces of one step
 ) -> dict[str, Floats]:
     before = z @ w["hidden"] + w["hidden_bias"]
     units = np.maximum(before, 0.0) * kept
-    delta = _output_delta(units @ w["out"] + z @ w["skip"] + w["bias"], targets, recipe)
+    delta = output_delta(units @ w["out"] + z @ w["skip"] + w["bias"], targets, recipe)
     delta *= (bootstrap / len(z))[:, None]
     back = (delta @ w["out"].T) * kept * (before > 0)
     return {
@@ -179,7 +179,7 @@ def _gradient(  # noqa: PLR0917 - the pieces of one step
     }
 
 
-def _output_delta(outputs: Floats, t: Targets, recipe: Recipe) -> Floats:
+def output_delta(outputs: Floats, t: Targets, recipe: Recipe) -> Floats:
     """Derivative of the loss by the outputs: cross-entropy for success and kinds, Huber for log tokens."""
     levels, kinds, _, heads = t.sizes
     raw = outputs[:, :levels]

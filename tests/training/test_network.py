@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from classifier.head import rising, sigmoid, softmax
-from training.network import Recipe, Targets, _output_delta, fit_network
+from training.network import Recipe, Targets, output_delta, fit_network
 
 RECIPE = Recipe(members=2, width=8, epochs=30, batch=64, dropout=0.0, input_noise=0.0)
 
@@ -45,7 +45,7 @@ def loss(outputs: np.ndarray, t: Targets, recipe: Recipe) -> float:
 
 def test_the_gradient_equals_the_numerical_one() -> None:
     t, outputs = targets(4), np.random.default_rng(1).normal(size=(4, 8))
-    analytic = _output_delta(outputs, t, RECIPE)
+    analytic = output_delta(outputs, t, RECIPE)
     step = 1e-3  # the logistic function works in single precision
     for index in np.ndindex(*outputs.shape):
         up, down = outputs.copy(), outputs.copy()
