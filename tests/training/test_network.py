@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from classifier.head import rising, sigmoid, softmax
-from training.network import Recipe, Targets, output_delta, fit_network
+from training.network import Recipe, Targets, fit_network, output_delta
 
 RECIPE = Recipe(members=2, width=8, epochs=30, batch=64, dropout=0.0, input_noise=0.0)
 
