@@ -19,6 +19,7 @@ from yarl import URL
 from router.errors import UpstreamError
 from router.upstream import delegate, engine, faults
 from router.upstream.beat import Beat
+from router.upstream.cap import capped
 from router.upstream.request import Outbound, Wire, takes_own_transport, unsupported
 from router.upstream.stream import UpstreamStream, events
 from router.upstream.tally import Tally
@@ -221,6 +222,8 @@ def _stream(
         stall_s=call.stall_s,
         beat=beat,
     )
+    if not outbound.granted.hard:
+        source = capped(source, tally, outbound.granted.max_tokens, int(call.body.get("n") or 1), response.close)
     return UpstreamStream(source, tally=tally, granted=outbound.granted, request_id=_request_id(response.headers))
 
 

@@ -15,6 +15,7 @@ import orjson
 
 from router.errors import UpstreamError
 from router.upstream import engine, faults
+from router.upstream.cap import capped
 from router.upstream.media import refuse_fetching
 from router.upstream.request import parameters, usable
 from router.upstream.stream import UpstreamStream
@@ -68,12 +69,19 @@ async def stream(call: UpstreamCall) -> AsyncGenerator[UpstreamStream]:
     except TimeoutError:
         raise faults.timeout(call.model.name) from None
     tally = Tally()
-    stream = UpstreamStream(_frames(chunks, witness, tally, call, deadline), tally=tally, granted=granted)
+    frames = _frames(chunks, witness, tally, call, deadline)
+    if not granted.hard:
+        frames = capped(frames, tally, granted.max_tokens, int(call.body.get("n") or 1), _nothing)
+    stream = UpstreamStream(frames, tally=tally, granted=granted)
     try:
         yield stream
     finally:
         await stream.aclose()
         await chunks.aclose()
+
+
+def _nothing() -> None:
+    """Leaving the stream's context closes LiteLLM's call."""
 
 
 class _Witness:

@@ -62,6 +62,10 @@ class Tally:
         """How many choices have given a finish reason."""
         return len(self._finished)
 
+    def open_choices(self, choices: int) -> list[int]:
+        """Those of so many choices that have given no finish reason yet."""
+        return [index for index in range(choices) if index not in self._finished]
+
     def reply(self, body: Mapping[str, Any]) -> None:
         """Read a whole `chat.completion`."""
         self._read(body, "message")
