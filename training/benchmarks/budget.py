@@ -21,6 +21,7 @@ from policies.profile import EVEN
 from training.benchmarks.bootstrap import Figures, Interval, bootstrap
 from training.benchmarks.budget_bounds import within
 from training.benchmarks.budget_drift import first_and_last
+from training.benchmarks.budget_ledger import SIMULATED, Opener, opener
 from training.benchmarks.budget_policies import BASELINES, RUNG, policies
 from training.benchmarks.budget_replay import REFUSED, Log, Window, replay
 from training.benchmarks.budget_traffic import WINDOW_S, Traffic, arrivals, usual_hours
@@ -79,6 +80,7 @@ def measure(
     tenants: int = 3,
     value_usd: float | None = None,
     profiled: bool = True,
+    ledger: str = SIMULATED,
     resamples: int = 1000,
     seed: int = 0,
     progress: Callable[[str], None] = lambda _: None,
@@ -93,17 +95,18 @@ def measure(
         tenants: each with a budget of its own.
         value_usd: what a right answer is worth; see `budget_world.configure`.
         profiled: whether the operator tells the usual hours, read off the past month; else money is spread evenly.
+        ledger: `simulated`, or one that is plugged in (`budget_ledger`), such as the gateway's own, `real`.
         resamples: for the intervals.
         seed: of everything.
         progress: told what is under way.
 
     Raises:
-        DataError: a budget that is no positive share.
+        DataError: a budget that is no positive share, or a ledger that nobody offers.
     """
     if min(budgets) <= 0:
         raise DataError("a budget is a share of the always-strong cost; give numbers above 0")
     tallies: dict[tuple[float, Traffic, str], Tally] = {}
-    setting = _Operator(value_usd=value_usd, profiled=profiled)
+    setting = _Operator(value_usd=value_usd, profiled=profiled, opened=opener(ledger))
     for number in range(seeds):
         for budget in budgets:
             progress(f"seed {number + 1} of {seeds}, budget {budget:g}")
@@ -129,7 +132,7 @@ def measure(
         "tenants": tenants,
         "value_usd": setup.policy.value_at_1_nano / 1e9,
         "profile": "past" if profiled else "even",
-        "ledger": "simulated",
+        "ledger": ledger,
     }
 
 
@@ -139,13 +142,15 @@ class _Operator:
 
     value_usd: float | None
     profiled: bool
+    opened: Opener
 
 
 class _Trial:
     """One seed at one budget: past and window, and who pays."""
 
     def __init__(self, found: Records, budget: float, tenants: int, operator: _Operator, seed: tuple[int, int]) -> None:
-        self.found, self.budget, self.tenants, self.profiled = found, budget, tenants, operator.profiled
+        self.found, self.budget, self.tenants = found, budget, tenants
+        self.profiled, self.opened = operator.profiled, operator.opened
         # Of the seed alone, so that budgets and shapes are compared on the same division.
         draw = np.random.default_rng(seed)
         self.past, self.rows = divide(found.questions, draw)
@@ -185,7 +190,7 @@ def _add(tallies: dict[tuple[float, Traffic, str], Tally], trial: _Trial, shapes
     for shape in shapes:
         past = trial.window(trial.past, Traffic.even if shape is Traffic.drift else shape, 0)
         profile = usual_hours(past.at) if trial.profiled else EVEN
-        paces = replay(past, found, setup, named[RUNG], profile=profile).paces
+        paces = replay(past, found, setup, named[RUNG], profile=profile, opened=trial.opened).paces
         window = trial.window(rows, shape, 1)
         for name in POLICIES:
             key = (trial.budget, shape, name)
@@ -196,7 +201,8 @@ def _add(tallies: dict[tuple[float, Traffic, str], Tally], trial: _Trial, shapes
             if name in bounds:
                 _count_bound(tally, bounds[name], found, rows)
             else:
-                log = replay(window, found, setup, named[name], paces=paces if name == RUNG else None, profile=profile)
+                before = paces if name == RUNG else None
+                log = replay(window, found, setup, named[name], paces=before, profile=profile, opened=trial.opened)
                 _count(tally, log, window)
 
 

@@ -14,6 +14,7 @@ An answer dearer than its own hold is one that the cap on the wire cuts off: it 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from heapq import heappop, heappush
 
@@ -27,7 +28,7 @@ from policies.pacing import Pace, Target, begin, step
 from policies.profile import EVEN, Profile
 from policies.spending import Batch
 from policies.types import Decision, Purse, Wishes
-from training.benchmarks.budget_ledger import SimulatedLedger
+from training.benchmarks.budget_ledger import Opener, SimulatedLedger, TenantsLedger
 from training.benchmarks.budget_traffic import START_S, WINDOW_S
 from training.benchmarks.budget_world import Records, Setup
 from training.data import Floats, Integers
@@ -85,8 +86,7 @@ class _Desk:
     now: Pace = field(default_factory=Pace)
     batch: Batch = NO_REQUESTS
 
-    def purse(self, tenant: int, ledger: SimulatedLedger, at: float) -> Purse:
-        spent, held = ledger.spent[tenant], ledger.held[tenant]
+    def purse(self, spent: int, held: int, at: float) -> Purse:
         if self.paced:
             due = at - self.stored.at_s >= STORE_EVERY_S
             batch = self.batch if due and self.batch.count else None
@@ -109,6 +109,7 @@ def replay(
     *,
     paces: Sequence[Pace] | None = None,
     profile: Profile = EVEN,
+    opened: Opener = SimulatedLedger,
 ) -> Log:
     """Run a window.
 
@@ -118,8 +119,8 @@ def replay(
         names: which models are asked for.
         paces: per tenant, the pacing at the end of the window before; None: no window came before.
         profile: how the operator means the money to be spread.
+        opened: whose ledger keeps the money.
     """
-    ledger = SimulatedLedger(window.limits)
     desks = [
         _Desk(
             target=(target := Target(limit_nano=limit, start_s=START_S, end_s=START_S + WINDOW_S, profile=profile)),
@@ -128,20 +129,28 @@ def replay(
         )
         for tenant, limit in enumerate(window.limits)
     ]
+    with closing(opened(window.limits)) as ledger:
+        return _replayed(window, found, setup, names=names, desks=desks, ledger=ledger)
+
+
+def _replayed(
+    window: Window, found: Records, setup: Setup, *, names: Names, desks: Sequence[_Desk], ledger: TenantsLedger
+) -> Log:
     n = len(window.query)
     model, score = np.full(n, REFUSED, np.intp), np.zeros(n)
     cost, cut = np.zeros(n, np.int64), np.zeros(n, np.bool_)
     column = {name: i for i, name in enumerate(found.models)}
-    flights: list[tuple[float, int, int, int, int]] = []  # end, order, tenant, hold, cost
+    flights: list[tuple[float, int, int]] = []  # end, request, cost
     requests = zip(window.query.tolist(), window.tenant.tolist(), window.at.tolist(), strict=True)
     for i, (query, tenant, at) in enumerate(requests):
         while flights and flights[0][0] <= at:
-            _, _, whose, amount, charge = heappop(flights)
-            ledger.settle(whose, amount, charge)
-        decision = _decided(setup, query, names(query), desks[tenant].purse(tenant, ledger, START_S + at))
+            end, number, charge = heappop(flights)
+            ledger.settle(number, charge, START_S + end)
+        now = START_S + at
+        decision = _decided(setup, query, names(query), desks[tenant].purse(*ledger.standing(tenant, now), now))
         if decision is not None and desks[tenant].paced:
             desks[tenant].batch = desks[tenant].batch.plus(decision.curve)
-        if decision is None or not ledger.reserve(tenant, decision.hold_nano):
+        if decision is None or not ledger.reserve(i, tenant, decision.hold_nano, now):
             continue
         call = decision.plan[0]
         model[i] = column[call.model]
@@ -149,16 +158,16 @@ def replay(
         cut[i] = true > call.worst_cost_nano
         cost[i] = min(true, call.worst_cost_nano)
         score[i] = 0.0 if cut[i] else found.score[query, model[i]]
-        heappush(flights, (at + decision.chosen.expected_latency_s, i, tenant, decision.hold_nano, int(cost[i])))
-    for _, _, whose, amount, charge in flights:
-        ledger.settle(whose, amount, charge)
+        heappush(flights, (at + decision.chosen.expected_latency_s, i, int(cost[i])))
+    for end, number, charge in sorted(flights):
+        ledger.settle(number, charge, START_S + end)
     return Log(
         model=model,
         score=score,
         cost=cost,
         cut=cut,
         paces=tuple(desk.now for desk in desks),
-        spent=tuple(ledger.spent),
+        spent=ledger.spent(),
     )
 
 

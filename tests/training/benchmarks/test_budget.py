@@ -161,12 +161,13 @@ def test_a_budget_below_the_cheapest_answers_leaves_nothing_to_choose():
 
 def test_the_ledger_refuses_what_would_break_the_limit_and_frees_what_was_not_used():
     ledger = SimulatedLedger([10, 5])
-    assert ledger.reserve(0, 8)
-    assert not ledger.reserve(0, 3)
-    assert ledger.reserve(1, 5)
-    ledger.settle(0, 8, 2)
-    assert ledger.reserve(0, 8)
-    assert (ledger.spent, ledger.held) == ([2, 0], [8, 5])
+    assert ledger.reserve(0, 0, 8, 0.0)
+    assert not ledger.reserve(1, 0, 3, 0.0)
+    assert ledger.reserve(2, 1, 5, 0.0)
+    ledger.settle(0, 2, 1.0)
+    assert ledger.reserve(3, 0, 8, 1.0)
+    assert [ledger.standing(tenant, 1.0) for tenant in (0, 1)] == [(2, 8), (0, 5)]
+    assert ledger.spent() == (2, 0)
 
 
 @pytest.mark.parametrize("shape", list(Traffic))
