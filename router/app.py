@@ -55,6 +55,9 @@ GC_THRESHOLD = 50_000
 # The log's writer may be away for as long as the records live (a week): 100 MB a tenant at the very most.
 LISTED_FOR_THE_LOG = 1_000_000
 
+# A leak of tasks takes minutes to matter; counting thousands of them takes a millisecond.
+TASKS_COUNTED_EVERY_S = 2.0
+
 CHAT_PATH = "/v1/chat/completions"
 
 
@@ -216,7 +219,7 @@ async def _open(settings: Settings, resources: Resources, metrics: Metrics, stac
         reader = await asyncio.to_thread(lambda: service.semantics.reader)
         await store.search_near(reader.dimensions)
     stack.push_async_callback(_drain, gateway)
-    works = [settler.keep_alive(), _warm(upstream), breakers.share(store.health)]
+    works = [settler.keep_alive(), _warm(upstream), breakers.share(store.health), _count_tasks(metrics)]
     if aftermath is not None:
         works.append(aftermath.run())
     if watch is not None:
@@ -279,6 +282,12 @@ async def _warm(upstream: UpstreamClient) -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD, 20, 20)
+
+
+async def _count_tasks(metrics: Metrics) -> None:
+    while True:
+        metrics.tasks.set(len(asyncio.all_tasks()))
+        await asyncio.sleep(TASKS_COUNTED_EVERY_S)
 
 
 async def _drain(gateway: Gateway) -> None:

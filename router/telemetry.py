@@ -134,6 +134,12 @@ class Metrics:
         self._duration_of = lru_cache(_REMEMBERED)(self.duration.labels)
         self._spend_of = lru_cache(_REMEMBERED)(self.spend.labels)
         self._tokens_of = lru_cache(_REMEMBERED)(self.tokens.labels)
+        self.tasks = Gauge(
+            "rung_tasks",
+            "Asynchronous tasks of the processes, as counted every few seconds: flat over time, or something leaks.",
+            registry=self.registry,
+            multiprocess_mode="livesum",
+        )
         self.in_flight = Gauge(
             "rung_requests_in_flight",
             "Requests being served.",

@@ -200,7 +200,10 @@ class Directory:
         try:
             before = await self.tenant(tenant_id)
         except NotFound:
-            return await self.create_tenant(tenant_id, name=name, models=models, limits=limits, policy=policy)
+            try:
+                return await self.create_tenant(tenant_id, name=name, models=models, limits=limits, policy=policy)
+            except Conflict:  # another process that starts at the same time was quicker
+                before = await self.tenant(tenant_id)
         after = replace(
             before,
             name=name or tenant_id,

@@ -1,15 +1,18 @@
-"""A soak: mixed traffic for minutes, with the slope of memory and the count of descriptors of each worker."""
+"""A soak: mixed traffic for minutes, with the slope of memory, and the counts of tasks and descriptors."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 import re
 import statistics
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from router.app import TASKS_COUNTED_EVERY_S
 from tests.faults.mixed import AMPLE_NANO, ask
 from tests.faults.report import Finding
 from tests.faults.stage import Stage, staged
@@ -17,7 +20,10 @@ from tests.faults.traffic import Upstream, planned
 from tests.serving import CLIENT
 
 WORKERS = 2
-CLIENTS = 6  # with think time, about 70 % of two small cores; the table says what was reached
+CLIENTS = 24
+# Of the machine, for the gateway, its store and this rig with its upstream together; pauses between requests see to it.
+SHARE = 0.7
+TICKS = os.sysconf("SC_CLK_TCK")
 SAMPLES = 40
 WARM_SHARE = 0.25  # the first quarter fills caches, pools and the interpreter's free lists
 # What a worker may grow by in an hour: a leak of one kilobyte a request would be a hundred times as much.
@@ -27,11 +33,12 @@ SETTLED_EXTRA = 12  # descriptors or tasks that may come and go between two samp
 
 @dataclass(slots=True)
 class _Series:
-    """Samples of one worker: seconds, resident megabytes, open descriptors."""
+    """Samples of one worker: seconds, resident megabytes, open descriptors; and of all workers: tasks."""
 
     at: list[float] = field(default_factory=list[float])
     megabytes: list[float] = field(default_factory=list[float])
     descriptors: list[int] = field(default_factory=list[int])
+    tasks: list[float] = field(default_factory=list[float])
 
 
 async def soak(folder: Path, *, minutes: float) -> list[Finding]:
@@ -41,13 +48,20 @@ async def soak(folder: Path, *, minutes: float) -> list[Finding]:
         for tenant in {planned(number).tenant for number in range(20)}:
             await stage.tenant(tenant, limit_nano=AMPLE_NANO)
         idle = await _idle(stage)
+        idle_tasks = await _tasks(stage)
         series: dict[int, _Series] = {pid: _Series() for pid in stage.process.workers()}
-        answered = await _load(stage, series, minutes * 60)
+        answered, share = await _load(stage, series, minutes * 60)
         rested = await _rested(stage, idle)
+        rested_tasks = await _tasks(stage, at_most=idle_tasks + SETTLED_EXTRA)
         held = [await stage.held(tenant) for tenant in stage.tokens]
         crashes = stage.process.log.count("Traceback")
         in_flight = _metric(stage, "rung_requests_in_flight")
-    slope = max(map(_slope_mb_h, series.values()))
+        log = stage.process.log
+    if crashes:
+        print(log[max(0, log.find("Traceback") - 500) :][:5_000])
+    slope = max(_slope_per_h(one.at, one.megabytes) for one in series.values())
+    descriptors_slope = max(_slope_per_h(one.at, one.descriptors) for one in series.values())
+    tasks_slope = max(_slope_per_h(one.at, one.tasks) for one in series.values())
     long_enough = minutes >= 2
     peak = max(max(one.megabytes) for one in series.values())
     return [
@@ -55,14 +69,17 @@ async def soak(folder: Path, *, minutes: float) -> list[Finding]:
             number=13,
             name="a soak stays flat",
             done=f"{answered:,} mixed requests in {minutes:g} minutes ({answered / max(minutes * 60, 1):.0f}/s),"
-            f" {WORKERS} processes",
-            figure=f"memory slope {slope:+.1f} MB/h a worker (peak {peak:.0f} MB); descriptors idle {idle} -> {rested};"
+            f" {WORKERS} processes, {share:.0%} of {os.cpu_count()} cores by the gateway and this rig",
+            figure=f"memory slope {slope:+.1f} MB/h a worker (peak {peak:.0f} MB); tasks idle {idle_tasks:.0f} ->"
+            f" {rested_tasks:.0f} (slope {tasks_slope:+.1f}/h), descriptors idle {idle} -> {rested}"
+            f" (slope {descriptors_slope:+.1f}/h); {crashes} tracebacks;"
             f" {in_flight:g} requests in flight, {sum(held)} nano-dollars held",
             bound=f"{SLOPE_MB_H:.0f} MB/h"
             + ("" if long_enough else " (not judged: too short)")
-            + f", +{SETTLED_EXTRA} descriptors, 1 in flight (this look), 0 held",
+            + f", +{SETTLED_EXTRA} tasks and descriptors, 1 in flight (this look), 0 held",
             holds=(slope <= SLOPE_MB_H or not long_enough)
             and rested <= idle + SETTLED_EXTRA
+            and rested_tasks <= idle_tasks + SETTLED_EXTRA
             and in_flight <= 1
             and sum(held) == 0
             and crashes == 0
@@ -71,16 +88,29 @@ async def soak(folder: Path, *, minutes: float) -> list[Finding]:
     ]
 
 
-async def _load(stage: Stage, series: dict[int, _Series], seconds: float) -> int:
+async def _load(stage: Stage, series: dict[int, _Series], seconds: float) -> tuple[int, float]:
+    """How many requests were answered, and which share of the machine that took."""
     numbers = itertools.count(1_000_000)
     began = time.monotonic()
-    answered = 0
+    answered, pause_s = 0, 0.01
+    used_s, cores = _cpu_s(), os.cpu_count() or 1
+
+    async def steer() -> None:
+        nonlocal pause_s
+        before, at = used_s, time.monotonic()
+        while True:
+            await asyncio.sleep(1)
+            now, since = _cpu_s(), time.monotonic() - at
+            pause_s *= 1.15 if now - before > SHARE * cores * since else 0.87
+            pause_s = min(max(pause_s, 0.0005), 1.0)
+            before, at = now, time.monotonic()
 
     async def client() -> None:
         nonlocal answered
         while time.monotonic() - began < seconds:
             number = next(numbers)
             await ask(stage, planned(number))
+            await asyncio.sleep(pause_s)
             stage.upstream.received.clear()
             stage.upstream.bills.clear()
             answered += 1
@@ -91,12 +121,14 @@ async def _load(stage: Stage, series: dict[int, _Series], seconds: float) -> int
                 one.at.append(time.monotonic() - began)
                 one.megabytes.append(_megabytes(pid))
                 one.descriptors.append(_descriptors(pid))
+                one.tasks.append(await asyncio.to_thread(_metric, stage, "rung_tasks"))
             await asyncio.sleep(seconds / SAMPLES)
 
-    sampling = asyncio.create_task(sample())
+    beside = [asyncio.create_task(sample()), asyncio.create_task(steer())]
     await asyncio.gather(*(client() for _ in range(CLIENTS)))
-    sampling.cancel()
-    return answered
+    for task in beside:
+        task.cancel()
+    return answered, (_cpu_s() - used_s) / cores / (time.monotonic() - began)
 
 
 async def _idle(stage: Stage) -> int:
@@ -119,13 +151,42 @@ async def _rested(stage: Stage, idle: int) -> int:
     return now
 
 
-def _slope_mb_h(one: _Series) -> float:
-    """Least squares over the samples after the warm-up."""
-    first = round(len(one.at) * WARM_SHARE)
-    at, megabytes = one.at[first:], one.megabytes[first:]
-    if len(at) < 3 or at[0] == at[-1]:
+async def _tasks(stage: Stage, at_most: float = 0.0) -> float:
+    """Tasks of all workers, as soon as they are so few, or after some of the gateway's counts."""
+    deadline = time.monotonic() + 4 * TASKS_COUNTED_EVERY_S
+    while True:
+        now = await asyncio.to_thread(_metric, stage, "rung_tasks")
+        if now <= at_most or time.monotonic() > deadline:
+            return now
+        await asyncio.sleep(0.5)  # other processes' counts: there is no event
+
+
+def _slope_per_h(at: Sequence[float], values: Sequence[float]) -> float:
+    """Least squares over the samples after the warm-up, for an hour."""
+    first = round(len(at) * WARM_SHARE)
+    if len(at) - first < 3 or at[first] == at[-1]:
         return 0.0
-    return statistics.linear_regression(at, megabytes).slope * 3600
+    return statistics.linear_regression(at[first:], values[first:]).slope * 3600
+
+
+def _cpu_s() -> float:
+    """CPU seconds of this process and of all that it has started."""
+    parents = {int(folder.name): _stat(folder) for folder in Path("/proc").iterdir() if folder.name.isdigit()}
+    tree, grown = {os.getpid()}, True
+    while grown:
+        more = {pid for pid, stat in parents.items() if stat is not None and stat[0] in tree} - tree
+        tree |= more
+        grown = bool(more)
+    return sum(stat[1] for pid in tree if (stat := parents.get(pid)) is not None)
+
+
+def _stat(folder: Path) -> tuple[int, float] | None:
+    """Parent and CPU seconds of a process; None where it has ended."""
+    try:
+        words = (folder / "stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return int(words[1]), (int(words[11]) + int(words[12])) / TICKS
 
 
 def _megabytes(pid: int) -> float:

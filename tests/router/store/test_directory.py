@@ -261,3 +261,10 @@ async def test_an_emptied_store_is_noticed_by_the_next_process_too(
     await store.connection.ask(Ask(("FLUSHALL",), ignore))
     with pytest.raises(StoreUnavailable, match=r"emptied or replaced.*rung ledger rebuild"):
         await Store.connect(server.url, pepper=b"p" * 32, memory=memory, upkeep=False, reply_timeout_s=5)
+
+
+async def test_processes_that_start_at_once_may_all_declare_the_same_tenant(store: Store) -> None:
+    for number in range(20):
+        declared = await asyncio.gather(*(store.directory.declare_tenant(f"t{number}", name="One") for _ in range(4)))
+        assert {tenant.name for tenant in declared} == {"One"}
+    assert len(await store.directory.tenants()) == 20
