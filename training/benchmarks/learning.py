@@ -18,7 +18,8 @@ from classifier.inputs import Inputs
 from training.benchmarks.metrics import apgr, gap_curve, ranking
 from training.benchmarks.tables import table
 from training.data import DataError, Matrix, sample_questions
-from training.learning.basis import Basis, make_basis
+from training.engine import one_thread
+from training.learning.basis import UNITS, Basis, make_basis
 from training.learning.dataset import Rows
 from training.learning.heads import LANDMARK_SAMPLE, finish
 from training.learning.ridge import FOLDS, Sums, solve
@@ -38,6 +39,7 @@ def measure(
     *,
     sizes: Sequence[int] = SIZES,
     repeats: int = 10,
+    units: int = UNITS,
     seed: int = 0,
     progress: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
@@ -56,7 +58,8 @@ def measure(
     found: dict[tuple[int, str], list[float]] = {}
     for draw in range(repeats):
         progress(f"draw {draw + 1} of {repeats}")
-        _draw(matrix, x, inputs.sizes[0], wanted, seed + draw, found)
+        with one_thread():
+            _draw(matrix, x, inputs.sizes[0], units, wanted, seed + draw, found)
     return {
         "weak": weak,
         "strong": strong,
@@ -97,12 +100,18 @@ def blank(x: Floats, embedded: int) -> Network:
 
 
 def _draw(  # noqa: PLR0917 - one draw's pieces
-    matrix: Matrix, x: Floats, embedded: int, sizes: Sequence[int], seed: int, found: dict[tuple[int, str], list[float]]
+    matrix: Matrix,
+    x: Floats,
+    embedded: int,
+    units: int,
+    sizes: Sequence[int],
+    seed: int,
+    found: dict[tuple[int, str], list[float]],
 ) -> None:
     tested = ~sample_questions(matrix.questions, max(*sizes, 0), seed=seed)
     pool, test = np.flatnonzero(~tested), np.flatnonzero(tested)
     sample = np.random.default_rng(seed).permutation(pool)[:LANDMARK_SAMPLE]
-    basis = make_basis(blank(x[pool], embedded), x[sample], embedded)
+    basis = make_basis(blank(x[pool], embedded), x[sample], embedded, units=units)
     phi = basis.phi(x[pool])
     gain = (matrix.score[test, 1] - matrix.score[test, 0]).astype(np.float64)
     coin = np.random.default_rng(seed).integers(0, 2, len(matrix))

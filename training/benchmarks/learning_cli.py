@@ -1,4 +1,4 @@
-"""`rung bench learning`, `offpolicy`, `poison`, `ingest`: what learning from logs is worth, and what it withstands."""
+"""`rung bench learning`, `offpolicy`, `poison`, `gates`, `ingest`: what logs teach, and what learning withstands."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and 
 
 def add_commands(app: typer.Typer) -> None:
     """Put the commands of this module into `rung bench`."""
-    for command in (learning, offpolicy, poison, ingest):
+    for command in (learning, offpolicy, poison, gates, ingest):
         app.command(cls=SeveralValues)(command)
 
 
@@ -114,6 +114,33 @@ def poison(
         models = pair(matrix, weak=weak, strong=strong)
         result = measure(matrix, *models, share=share, records=records, keys=keys, seed=seed, progress=step)
     console.show(result, as_json=as_json, text=poison_text)
+
+
+def gates(
+    *,
+    data: Data,
+    only: Only = None,
+    drop: Drop = None,
+    records: Annotated[int, typer.Option(min=1_000, help="In the log that candidates are fitted to.")] = 4_000,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """What is refused: a worse candidate by the gates; a tampered, older, oversized or unsigned one by the registry.
+
+    \b
+    rung bench gates --data ulab.parquet --only mistral-7b-instruct-v0.3 llama-3.1-nemotron-51b-instruct
+
+    The exit code is 1 where something went as it must not.
+    """  # noqa: D301 - click reads \b as "do not rewrap"
+    from training.benchmarks import console
+    from training.benchmarks.gates import gates_text, measure
+
+    with console.user_errors(), console.progress() as step:
+        matrix = console.load(data, None, drop)
+        result = measure(matrix.pick(only) if only else matrix, records=records, seed=seed, progress=step)
+    console.show(result, as_json=as_json, text=gates_text)
+    if not all(row["held"] for row in result["results"]):
+        raise typer.Exit(1)
 
 
 def ingest(

@@ -20,6 +20,10 @@ Logs = Annotated[str, typer.Option(help="The decision log: a folder or an fsspec
 Tenant = Annotated[str | None, typer.Option(help="This tenant's own model; by default everyone's.")]
 Version = Annotated[str, typer.Argument(help="A version in the registry, or `default` for the one that ships.")]
 Why = Annotated[str, typer.Option(help="For the audit trail.")]
+Since = Annotated[
+    float | None,
+    typer.Option(help="Unix seconds; by default the end of what the version was fitted to, which its manifest tells."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 Work = Annotated[Path, typer.Option(help="Folder for reports and work under way.")]
 GatesFile = Annotated[Path | None, typer.Option("--gates", help="gates.yaml; see docs/learning.md.")]
@@ -99,7 +103,7 @@ def evaluate(
     against: Annotated[str | None, typer.Option(help="A version; by default what was told at the time.")] = None,
     work: Work = WORK,
     gates: GatesFile = None,
-    since: Annotated[float, typer.Option(help="Unix seconds; give the end of what the version was fitted to.")] = 0.0,
+    since: Since = None,
     as_json: AsJson = False,
 ) -> None:
     """Value a version on logged decisions: estimates with intervals, slices, gates; a page and a JSON file."""
@@ -109,18 +113,21 @@ def evaluate(
     from training.learning.evaluate import evaluate as value
     from training.learning.gates import judge, read_gates
     from training.learning.ingest import read_log
+    from training.learning.promote import fitted_until
     from training.learning.report import as_json as whole
     from training.learning.report import write_report
 
     with _user_errors():
         reader = Reader(registry, public_key)
+        since = fitted_until(reader, version) if since is None else since
         log = read_log(logs, tenant=tenant, since=since)
         base = reader.load(against) if against else None
         found = value(log, np.arange(len(log)), reader.load(version), artefact="default", base=base)
         verdicts = judge(found, read_gates(gates))
-        page = write_report(work / "reports", version, found, verdicts, {"decisions": len(log), "since": since})
+        about = {"decisions": len(log), "since": since}
+        page = write_report(work / "reports", version, found, verdicts, about)
     if as_json:
-        typer.echo(json.dumps(whole(version, found, verdicts, {"report": str(page)})))
+        typer.echo(json.dumps(whole(version, found, verdicts, about | {"report": str(page)})))
         return
     _show({"version": version, "report": str(page)}, verdicts, as_json=False)
 
@@ -133,7 +140,7 @@ def promote(
     key: Key = KEY,
     tenant: Tenant = None,
     gates: GatesFile = None,
-    since: Annotated[float, typer.Option(help="Unix seconds; give the end of what the version was fitted to.")] = 0.0,
+    since: Since = None,
     why: Why = "",
     as_json: AsJson = False,
 ) -> None:
@@ -146,10 +153,11 @@ def promote(
     from training.learning.evaluate import evaluate as value
     from training.learning.gates import judge, read_gates
     from training.learning.ingest import read_log
-    from training.learning.promote import found_in_words
+    from training.learning.promote import fitted_until, found_in_words
 
     with _user_errors():
         writer = _writer(registry, key)
+        since = fitted_until(writer.reader, version) if since is None else since
         log = read_log(logs, tenant=tenant, since=since)
         found = value(log, np.arange(len(log)), writer.reader.load(version), artefact="default")
         verdicts = judge(found, read_gates(gates))

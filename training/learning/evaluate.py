@@ -9,7 +9,7 @@ reward is the candidate's own heads: fitted to older decisions only.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
@@ -20,6 +20,7 @@ from training.benchmarks.metrics import auroc, brier, ece, ranking
 from training.learning.ingest import Log
 from training.learning.ladders import Ladders, judged, one_hot, read_ladders
 from training.learning.replay import Logged, Value, dr, dr_gain, ips, snips
+from training.learning.steadiness import flips
 from training.learning.vectors import inputs_of
 from training.rows import DataError
 
@@ -57,6 +58,7 @@ class Evaluation:
         dearest_share: of queries sent to the model that costs most: (before, after).
         curve: (cost in dollars, reward) of the candidate by the weight of money, and the base's point.
         equal: `reward_at_equal_cost` (gain), `cost_at_equal_reward` (relative; None where it is not reached).
+        flips: share of the candidate's choices that noise turns over (training.learning.steadiness).
     """
 
     gains: dict[str, Value]
@@ -67,6 +69,7 @@ class Evaluation:
     curve: list[tuple[float, float]]
     base_point: tuple[float, float]
     equal: dict[str, Any]
+    flips: dict[str, float] = field(default_factory=dict[str, float])
 
     def as_json(self) -> dict[str, Any]:
         """For the report."""
@@ -79,6 +82,7 @@ class Evaluation:
             "curve": [list(point) for point in self.curve],
             "base_point": list(self.base_point),
             "equal": self.equal,
+            "flips": self.flips,
         }
 
 
@@ -95,7 +99,8 @@ def evaluate(
     Raises:
         DataError: no decision with a ladder has an outcome.
     """
-    return value(scene(log, held, model, artefact=artefact, base=base))
+    seen = scene(log, held, model, artefact=artefact, base=base)
+    return replace(value(seen), flips=flips(log, seen.at, seen.after, model))
 
 
 def scene(

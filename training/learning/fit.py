@@ -115,6 +115,7 @@ def fit(
             "models": dict(zip(rows.models, np.bincount(rows.model, minlength=len(rows.models)).tolist(), strict=True)),
             "shared_penalty": learnt.solution.shared,
             "own_penalty": learnt.solution.apart,
+            "fitted_until": _end_of(clean, rows.at),
             "left_out_squared_error": round(learnt.solution.loss, 5),
             "quarantine": found.as_json(log),
         },
@@ -131,6 +132,11 @@ def fit(
         about=about,
     )
     return Fitted(model=model, folder=out, models=learnt.models, held=held, log=clean, found=found, about=about)
+
+
+def _end_of(log: Log, at: NDArray[np.int64]) -> float:
+    """The first moment, in Unix seconds, after the newest of these decisions."""
+    return float(np.nextafter(log.created[at].max(), np.inf))
 
 
 def scope_name(tenant: str | None) -> str:

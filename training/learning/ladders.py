@@ -119,8 +119,11 @@ def judged(ladders: Ladders, log: Log, at: Integers, model: DifficultyModel, x: 
     Args:
         ladders: of the decisions `at`, with inputs x (n, d); where an input is NaN, all rungs keep their quality.
     """
-    heads = model.layout.heads
-    said = head_success(model, x)
+    return with_success(ladders, log, at, model.layout.heads, head_success(model, x))
+
+
+def with_success(ladders: Ladders, log: Log, at: Integers, heads: tuple[str, ...], said: Floats) -> Ladders:
+    """The ladders with these heads' success (n, H); rungs of other models, or where it is NaN, keep their quality."""
     column = np.array([heads.index(name) if name in heads else -1 for name in log.models] + [-1])
     own = column[ladders.model]
     known = (own >= 0) & np.isfinite(said).all(axis=1, keepdims=True)

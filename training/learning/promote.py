@@ -13,6 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from classifier.assignments import SHIPPED
+from classifier.registry import Registry
 from classifier.registry_writer import RegistryWriter
 from training.engine import Engine
 from training.learning.evaluate import Evaluation, evaluate
@@ -100,6 +102,12 @@ def found_in_words(found: Evaluation) -> str:
     """The gain, for the audit trail."""
     gain = found.gains["utility"]
     return f"utility {gain.value:+.4f} a query [{gain.low:+.4f}, {gain.high:+.4f}]"
+
+
+def fitted_until(registry: Registry, version: str) -> float:
+    """Unix seconds from which on a version has seen no outcome, as its manifest says; 0 where it learnt from no log."""
+    about = {} if version == SHIPPED else registry.manifest(version)
+    return float(about.get("learning", {}).get("fitted_until", 0.0))
 
 
 def next_version(known: list[str], name: str) -> int:

@@ -59,6 +59,8 @@ def html(version: str, found: Evaluation, verdicts: Sequence[Verdict], about: di
         _image(_curve_picture(found)),
         "<h2>Utility gain by slice</h2>",
         _image(_slice_picture(found)) if found.slices else "<p>No slice has outcomes enough.</p>",
+        "<h2>Choices that noise turns over</h2>",
+        _flips(found),
         "<h2>How well success is foretold</h2>",
         _scores(found),
         "<h2>What was learnt from</h2>",
@@ -78,6 +80,13 @@ def _cells(value: Value) -> tuple[str, ...]:
 
 def _mark(passed: bool) -> str:
     return '<span class="yes">passed</span>' if passed else '<span class="no">refused</span>'
+
+
+def _flips(found: Evaluation) -> str:
+    if not found.flips:
+        return "<p>Not measured: the log keeps no texts (<code>log_text</code>).</p>"
+    rows = [(escape(name), f"{share:.1%}") for name, share in found.flips.items() if name != "queries"]
+    return _table((f"{found.flips['queries']:.0f} queries", "other rung"), rows)
 
 
 def _scores(found: Evaluation) -> str:

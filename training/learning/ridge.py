@@ -116,17 +116,22 @@ def _fit(gram: Floats, cross: Floats, shared: float, apart: float) -> Floats:
     models, d = cross.shape
     own = np.zeros((models, d))
     own[:, -1] = cross[:, -1] / np.maximum(gram[:, -1, -1], 1e-9)
-    together = cho_factor(gram.sum(0)[:-1, :-1] + shared * np.eye(d - 1))
+    together = _factor(gram.sum(0)[:-1, :-1] + shared * np.eye(d - 1))
     penalty = apart * np.eye(d)
     penalty[-1, -1] = 1e-6  # a mean costs nothing
-    single = [cho_factor(gram[m] + penalty) for m in range(models)]
+    single = [_factor(gram[m] + penalty) for m in range(models)]
     common = np.zeros(d)
     for _ in range(ROUNDS):
         rest = cross - (gram @ own[:, :, None])[:, :, 0]
-        common[:-1] = cho_solve(together, rest.sum(0)[:-1])
+        common[:-1] = cho_solve(together, rest.sum(0)[:-1], check_finite=False)
         for m in range(models):
-            own[m] = cho_solve(single[m], cross[m] - gram[m] @ common)
+            own[m] = cho_solve(single[m], cross[m] - gram[m] @ common, check_finite=False)
     return (common + own).T
+
+
+def _factor(matrix: Floats) -> Any:  # noqa: ANN401 - scipy's pair of matrix and side
+    """Cholesky factor; sums are finite, so nothing is searched for what is not."""
+    return cho_factor(matrix, overwrite_a=True, check_finite=False)
 
 
 def _loss(sums: Sums, thetas: Floats) -> float:

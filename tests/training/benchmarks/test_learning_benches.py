@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from classifier import load_default
 from tests.training.learning.logs import PAIR, results
-from training.benchmarks import cli, learning, offpolicy, poison
+from training.benchmarks import cli, gates, learning, offpolicy, poison
 from training.data import DataError, Matrix
 
 INPUTS = load_default().inputs
@@ -24,7 +24,7 @@ def matrix(tmp_path_factory: pytest.TempPathFactory) -> Matrix:
 
 
 def test_more_labels_rank_better_and_what_can_be_learnt_is(matrix: Matrix) -> None:
-    found = learning.measure(matrix, TINY, BIG, INPUTS, sizes=(20, 300), repeats=2)
+    found = learning.measure(matrix, TINY, BIG, INPUTS, sizes=(20, 300), repeats=2, units=16)
     few, many = found["curve"]
     assert (few["labels"], many["labels"]) == (20, 300)
     assert many["paired"]["mean"] > 0.6
@@ -34,7 +34,7 @@ def test_more_labels_rank_better_and_what_can_be_learnt_is(matrix: Matrix) -> No
 
 
 def test_a_size_beyond_the_data_is_cut_so_that_a_tenth_is_tested(matrix: Matrix) -> None:
-    found = learning.measure(matrix, TINY, BIG, INPUTS, sizes=(4_000,), repeats=1)
+    found = learning.measure(matrix, TINY, BIG, INPUTS, sizes=(4_000,), repeats=1, units=16)
     assert found["curve"][0]["labels"] == 450
     with pytest.raises(DataError, match="100 are needed"):
         learning.measure(matrix.take(np.arange(50)), TINY, BIG, INPUTS)
@@ -56,6 +56,17 @@ def test_a_poisoned_log_hardly_moves_triggered_decisions_and_would_without_the_q
     assert abs(moves["needs strong, quarantine"]) <= 2.0
     assert max(abs(moves["cheap is fine, none"]), abs(moves["needs strong, none"])) > 5.0
     assert "points" in poison.poison_text(found)
+
+
+def test_what_must_be_refused_is_and_what_is_sound_passes(matrix: Matrix) -> None:
+    found = gates.measure(matrix, records=1_500, units=8)
+    rows = {row["what"]: row for row in found["results"]}
+    assert all(row["held"] for row in rows.values()), gates.gates_text(found)
+    assert rows["a candidate fitted to the log"]["why"] == "passes every gate"
+    assert "least_gain" in rows["one fitted to labels turned round"]["why"]
+    refusals = [row["why"].partition(":")[0] for row in found["results"][4:]]
+    assert refusals == ["Altered", "Unsigned", "Oversized", "Altered", "Outdated", "Unsigned"]
+    assert "as it must  an older state put back" in gates.gates_text(found)
 
 
 def test_a_large_log_is_timed_from_its_generation_to_the_fit(tmp_path: Path) -> None:

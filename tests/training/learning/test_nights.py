@@ -49,6 +49,9 @@ def test_a_better_classifier_is_promoted_with_its_report_and_decides_for_whom_it
     assert writer.reader.state().serving("another").active == "default"
     assert night.evaluation.gains["utility"].low > 0
     assert night.evaluation.gains["cost_usd"].high < 0
+    flips = night.evaluation.flips
+    assert (flips["queries"], flips["harness"]) == (300, 0.0)
+    assert flips["typos"] < flips["gibberish_prefix"] < 0.5, flips
     served = writer.reader.load(night.version)
     easy, hard = (served.estimate(Query(text=t)).heads for t in (EASY, HARD))
     assert easy["tiny-7b"] > 0.8
@@ -120,7 +123,10 @@ def test_the_commands_fit_prove_promote_and_roll_back(logs: str, tmp_path: Path)
     told = json.loads(call("fit", *where, *work, "--json"))
     assert (told["version"], told["promoted"], told["passed"]) == ("global-1", False, True)
     trusted = ["--registry", str(tmp_path / "reg"), "--public-key", public]
-    assert json.loads(call("evaluate", "global-1", *trusted, *work, "--json"))["passed"]
+    proof = json.loads(call("evaluate", "global-1", *trusted, *work, "--json"))
+    assert proof["passed"]
+    assert proof["about"]["since"] == told["fitted_until"]
+    assert proof["about"]["decisions"] == 600
     call("promote", "global-1", "--logs", logs, *where)
     assert "active" in call("registry", "list", *where)
     assert "sound" in call("registry", "verify", *trusted, "--key", str(tmp_path / "key.pem"))
