@@ -31,6 +31,7 @@ from router.health import Health
 from router.ladder import Ladder
 from router.live import Live, configure
 from router.middleware import Envelope, HotPath
+from router.once import Once
 from router.outcomes.aftermath import Aftermath
 from router.outcomes.checkers import make_checkers
 from router.pepper import read_pepper
@@ -69,6 +70,7 @@ class Gateway:
     store: Store
     estimator: Estimator
     service: Service
+    once: Once
     metrics: Metrics
     settler: Settler
     health: Health
@@ -209,6 +211,7 @@ async def _open(settings: Settings, resources: Resources, metrics: Metrics, stac
         store=store,
         estimator=estimator,
         service=service,
+        once=Once(service, store, settler, live, pepper),
         metrics=metrics,
         settler=settler,
         health=breakers,

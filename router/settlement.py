@@ -106,6 +106,14 @@ class Settler:
         """Store a step of a tenant's pacing, in a task of its own; `lost` is told where it was not stored."""
         self._spawn(self._keep_pace(tenant, before, after, lost))
 
+    def afterwards(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Do what follows a reply in a task of its own, which the end of this process waits for."""
+        self._spawn(self._quietly(work))
+
+    async def _quietly(self, work: Coroutine[Any, Any, Any]) -> None:
+        with contextlib.suppress(StoreUnavailable):  # what is not noted ends with its lease
+            await work
+
     async def _keep_pace(self, tenant: str, before: bytes, after: bytes, lost: Callable[[], None]) -> None:
         stored = False
         with contextlib.suppress(StoreUnavailable):  # the next request takes the step again

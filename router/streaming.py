@@ -34,7 +34,7 @@ class EventStream:
     last one is on its way.
 
     Args:
-        frames: the events, each a whole `data: ...` block in bytes.
+        frames: the events, each a whole `data: ...` block in bytes; kept as an attribute.
         headers: the reply's headers; kept as an attribute.
         heartbeat_s: seconds of silence after which a comment line is sent; a client that reads nothing for
             `PATIENCE_HEARTBEATS` times as long is taken for gone.
@@ -49,7 +49,7 @@ class EventStream:
         heartbeat_s: float = HEARTBEAT_S,
         farewell: bytes = b"",
     ) -> None:
-        self._frames = frames
+        self.frames = frames
         self.headers = headers
         self._heartbeat_s = heartbeat_s
         self._farewell = farewell
@@ -64,19 +64,19 @@ class EventStream:
         watcher = asyncio.create_task(self._watch(receive, send, relay))
         try:
             await send({"type": "http.response.start", "status": 200, "headers": self._raw_headers()})
-            async for chunk in self._frames:
+            async for chunk in self.frames:
                 self._moved = self._sending = True
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
                 self._sending = False
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         except asyncio.CancelledError:
             relay.uncancel()
-            await self._frames.aclose()
+            await self.frames.aclose()
             if not watcher.done():  # cancelled by the server, not by the client's departure
                 await send({"type": "http.response.body", "body": self._farewell, "more_body": False})
         finally:
             watcher.cancel()
-            await self._frames.aclose()
+            await self.frames.aclose()
 
     async def _watch(self, receive: Receive, send: Send, relay: asyncio.Task[Any]) -> None:
         """Keep a silent connection alive, and end the relay when the client has gone."""

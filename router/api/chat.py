@@ -10,6 +10,7 @@ from starlette.types import ASGIApp
 
 from router.api.access import gateway_of, json_object, principal_of
 from router.errors import RungError
+from router.once import KEY
 from router.streaming import ClientDeparted, unless_client_leaves
 from router.wire.body import ClientGone
 from router.wire.errors import CLIENT_CLOSED_REQUEST
@@ -24,7 +25,9 @@ async def chat_completions(request: Request) -> ASGIApp:
         principal = await principal_of(request)
         tenant = principal.tenant.id
         body = await json_object(request)
-        work = gateway.service.chat(principal, body, dict(request.scope["headers"]), request.scope["rung.request_id"])
+        headers: dict[bytes, bytes] = dict(request.scope["headers"])
+        serving = gateway.once if KEY in headers else gateway.service
+        work = serving.chat(principal, body, headers, request.scope["rung.request_id"])
         reply = await unless_client_leaves(work, request.receive)
         status, tier, cache = 200, reply.headers["x-rung-tier"], reply.headers["x-rung-cache"]
     except (ClientDeparted, ClientGone):

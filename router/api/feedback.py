@@ -12,7 +12,8 @@ from router.errors import IdempotencyMismatch
 from router.outcomes.outcome import RELIABILITY, reliability
 from router.store import Taken
 from router.tenant_policy import rules_of
-from router.wire.feedback import MAX_BODY_BYTES, check_feedback, check_idempotency_key, outcomes_of
+from router.wire.feedback import MAX_BODY_BYTES, check_feedback, outcomes_of
+from router.wire.idempotency import check_idempotency_key
 
 _RESULTS = {Taken.NEW: "recorded", Taken.AGAIN: "repeated", Taken.REFUSED: "refused"}
 
@@ -26,7 +27,8 @@ async def feedback(request: Request) -> Response:
     """
     gateway, principal = gateway_of(request), await principal_of(request)
     headers: dict[bytes, bytes] = dict(request.scope["headers"])
-    named = check_idempotency_key(headers.get(b"idempotency-key"))
+    given = headers.get(b"idempotency-key")
+    named = None if given is None else check_idempotency_key(given)
     said = check_feedback(await json_object(request, max_bytes=MAX_BODY_BYTES))
     await gateway.store.decisions.get(principal.tenant.id, said.decision_id)  # another tenant's is not found either
     declared = gateway.settings.log.reliability

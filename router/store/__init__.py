@@ -4,6 +4,7 @@
 """
 
 from router.store.cache import AnswerCache, answer_key
+from router.store.claims import Claim, Claimed
 from router.store.classifier_book import Bar, ClassifierBook
 from router.store.connection import Connection
 from router.store.credentials import Token
@@ -27,6 +28,8 @@ __all__ = [
     "AnswerCache",
     "Bar",
     "Budget",
+    "Claim",
+    "Claimed",
     "ClassifierBook",
     "Connection",
     "DecisionStream",

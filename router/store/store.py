@@ -19,6 +19,7 @@ from typing import Any, Self
 from router.errors import StoreUnavailable
 from router.store.books import Books
 from router.store.cache import AnswerCache
+from router.store.claims import Claims
 from router.store.classifier_book import ClassifierBook
 from router.store.cluster import ClusterConnection
 from router.store.cluster import connect as open_executor
@@ -49,7 +50,7 @@ class Store:
 
     Attributes:
         connection: carries every command.
-        ledger, books, directory, limiter, cache, flights, decisions, pace, sessions, health, outcomes,
+        ledger, books, directory, limiter, cache, flights, claims, decisions, pace, sessions, health, outcomes,
             log_book, classifiers, savings: the parts.
         near: where questions lie that may be found in other words; see `search_near`.
         outbox: settlements that wait for the store's return.
@@ -63,6 +64,7 @@ class Store:
         self.limiter = Limiter(connection)
         self.cache = AnswerCache(connection)
         self.flights = Flights(connection)
+        self.claims = Claims(connection, self.cache)
         self.decisions = DecisionStream(connection)
         self.outcomes = OutcomeStream(connection)
         self.classifiers = ClassifierBook(connection)

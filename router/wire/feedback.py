@@ -15,7 +15,7 @@ from router.outcomes.outcome import Outcome, outcome_id
 MAX_BODY_BYTES = 64 * 1024  # a long correction
 MAX_CORRECTION = 20_000
 MAX_COMMENT = 2_000
-MAX_NAME = 256  # of a user, of an idempotency key
+MAX_NAME = 256  # of a user
 
 # What a label says of the answer. Words of one's own would mean nothing to training.
 LABELS = {"correct": 1.0, "partly_correct": 0.5, "incorrect": 0.0}
@@ -132,17 +132,6 @@ def outcomes_of(
             )
         )
     return told
-
-
-def check_idempotency_key(value: bytes | None) -> str | None:
-    """The header's value, or None where there is none. Raises InvalidRequest."""
-    if value is None:
-        return None
-    if not 0 < len(value) <= MAX_NAME or not value.isascii() or not value.decode("latin-1").isprintable():
-        raise InvalidRequest(
-            f"`idempotency-key` must be 1 to {MAX_NAME} printable ASCII characters.", param="idempotency-key"
-        )
-    return value.decode()
 
 
 def _as_invalid_request(error: ValidationError) -> InvalidRequest:
