@@ -63,7 +63,7 @@ def _token_in(name: bytes, value: bytes) -> bytes | None:
 
 def allowed_models(principal: Principal, known: Mapping[str, object]) -> frozenset[str] | None:
     """The model ids that the principal may use, or None for the whole catalogue."""
-    if all(models is None for models in principal.model_lists):
+    if not principal.key.deny and all(models is None for models in principal.model_lists):
         return None
     return frozenset(model for model in known if principal.may_use(model))
 

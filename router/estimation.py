@@ -21,6 +21,8 @@ UNKNOWN_DIFFICULTY = 0.5
 UNKNOWN_UNCERTAINTY = 0.29
 UNKNOWN_ANSWER_TOKENS = 250
 UNKNOWN_ANSWER_TOKENS_HIGH = 1_000
+# A kind that is less likely moves no decision, and would lie in every record.
+LEAST_SHARE = 0.02
 # One line a minute is enough to know that the classifier fails; the metric counts every time.
 WARNING_INTERVAL_S = 60.0
 
@@ -130,7 +132,7 @@ def forecast_of(estimate: Estimate | None, models: Mapping[str, Model]) -> Forec
         difficulty=estimate.difficulty,
         uncertainty=estimate.uncertainty,
         kind=estimate.kind,
-        kinds=estimate.kinds,
+        kinds={kind: round(share, 2) for kind, share in estimate.kinds.items() if share >= LEAST_SHARE},
         success={
             name: heads[name] if name in heads else estimate.success_at(model.ability) for name, model in models.items()
         },

@@ -24,8 +24,10 @@ HOUR_S = 3_600.0
 @app.command()
 def create(
     tenant: Annotated[str, typer.Argument(help="Whose key: a tenant's id.")],
+    *,
     name: Annotated[str, typer.Option(help="A name for people.")] = "",
     model: Annotated[list[str] | None, typer.Option(help="A model that it may use (repeat); default: all.")] = None,
+    deny: Annotated[list[str] | None, typer.Option(help="A model that it may not use (repeat).")] = None,
     days: Annotated[float | None, typer.Option(help="Days until it expires; default: never.")] = None,
     admin: Annotated[bool, typer.Option("--admin", help="For administration instead of inference.")] = False,
 ) -> None:
@@ -37,6 +39,7 @@ def create(
             name=name,
             scopes=frozenset({ADMIN if admin else INFERENCE}),
             models=frozenset(model) if model else None,
+            deny=frozenset(deny or ()),
             expires_at=None if days is None else time.time() + days * DAY_S,
         )
 

@@ -225,6 +225,7 @@ class Directory:
         name: str = "",
         scopes: frozenset[str] = frozenset({INFERENCE}),
         models: frozenset[str] | None = None,
+        deny: frozenset[str] = frozenset(),
         limits: Limits | None = None,
         expires_at: float | None = None,
         token: str | None = None,
@@ -235,7 +236,7 @@ class Directory:
             tenant_id: whose.
             name: for people.
             scopes: what it may do.
-            models: a narrower list than the tenant's, or None.
+            models: a narrower list than the tenant's, or None. deny: models that it may not use.
             limits: of this key, beside the tenant's.
             expires_at: seconds since 1970, or None.
             token: a key that exists elsewhere (a secret manager, the demo's file), to be taken as it is; None
@@ -257,6 +258,7 @@ class Directory:
             name=name,
             scopes=scopes,
             models=models,
+            deny=deny,
             limits=limits or Limits(),
             created_at=self._clock(),
             expires_at=expires_at,
@@ -307,6 +309,7 @@ class Directory:
             name=old.name,
             scopes=old.scopes,
             models=old.models,
+            deny=old.deny,
             limits=old.limits,
             expires_at=old.expires_at,
         )

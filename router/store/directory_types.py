@@ -49,7 +49,7 @@ class Key:
 
     Attributes:
         mac: HMAC of the secret. scopes: `inference`, `admin`. models: a narrower list than the tenant's, or
-            None.
+            None. deny: models that it may not use, whatever the lists say.
         expires_at, revoked_at: None for never.
     """
 
@@ -59,14 +59,18 @@ class Key:
     name: str = ""
     scopes: frozenset[str] = frozenset({INFERENCE})
     models: frozenset[str] | None = None
+    deny: frozenset[str] = frozenset()
     limits: Limits = field(default_factory=Limits)
     created_at: float = 0.0
     expires_at: float | None = None
     revoked_at: float | None = None
 
     def dump(self) -> bytes:
-        """As JSON for the store."""
-        return _dump(asdict(self))
+        """As JSON for the store; what denies nothing is left out, so that an older process reads it too."""
+        fields = asdict(self)
+        if not self.deny:
+            del fields["deny"]
+        return _dump(fields)
 
     @classmethod
     def load(cls, data: bytes) -> Key:
@@ -93,7 +97,7 @@ class Principal:
 
     def may_use(self, model: str) -> bool:
         """Whether organisation, tenant and key allow this model id."""
-        return all(models is None or model in models for models in self.model_lists)
+        return model not in self.key.deny and all(models is None or model in models for models in self.model_lists)
 
     @property
     def model_lists(self) -> tuple[frozenset[str] | None, ...]:
@@ -109,7 +113,7 @@ def _dump(fields: dict[str, Any]) -> bytes:
 def _load(data: bytes) -> dict[str, Any]:
     fields: dict[str, Any] = orjson.loads(data)
     fields["limits"] = Limits(**fields["limits"])
-    for name in ("models", "scopes"):
+    for name in ("models", "scopes", "deny"):
         if fields.get(name) is not None:
             fields[name] = frozenset(fields[name])
     return fields

@@ -275,6 +275,8 @@ class RungExtension(TypedDict):
     quality: NotRequired[Annotated[float, Field(ge=0, le=1)]]
     max_cost_usd: NotRequired[Annotated[float, Field(ge=0, le=1e6)]]
     max_reasoning_tokens: NotRequired[Annotated[int, Field(ge=0, le=MAX_TOKENS)]]
+    max_latency_s: NotRequired[Annotated[float, Field(gt=0, le=1e5)]]
+    min_quality: NotRequired[Annotated[float, Field(ge=0, le=1)]]
     strategy: NotRequired[Literal["single"]]
     session_id: NotRequired[Annotated[str, Field(min_length=1, max_length=256)]]
     session_budget_usd: NotRequired[Annotated[float, Field(ge=0, le=1e6)]]

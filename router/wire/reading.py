@@ -37,8 +37,8 @@ Headers = Mapping[bytes, bytes]
 _WISHES = frozenset(
     b"x-rung-" + name
     for name in (
-        *(b"quality", b"max-cost-usd", b"max-reasoning-tokens", b"session-id", b"session-budget-usd", b"explain"),
-        *(b"cache", b"strategy"),
+        *(b"quality", b"max-cost-usd", b"max-reasoning-tokens", b"max-latency-s", b"min-quality", b"session-id"),
+        *(b"session-budget-usd", b"explain", b"cache", b"strategy"),
     )
 )
 _CACHE_MODES = frozenset({b"use", b"refresh", b"off", b"exact", b"semantic"})
@@ -183,7 +183,7 @@ class Extensions:
     """Rung's own wishes, from the body's `rung` object and the `x-rung-*` headers; the body wins.
 
     Attributes:
-        quality, max_cost_usd, max_reasoning_tokens: see `policies.types.Wishes`.
+        quality, max_cost_usd, max_reasoning_tokens, max_latency_s, min_quality: see `policies.types.Wishes`.
         session_id: groups requests of one conversation. session_budget_usd: what they may cost together.
         explain: put the receipt into the reply.
         cache: `use`, `exact` (equal questions only), `semantic` (see `router.semantics`), `refresh` (do not read, but
@@ -193,6 +193,8 @@ class Extensions:
     quality: float | None = None
     max_cost_usd: float | None = None
     max_reasoning_tokens: int | None = None
+    max_latency_s: float | None = None
+    min_quality: float | None = None
     session_id: str | None = None
     session_budget_usd: float | None = None
     explain: bool = False
@@ -218,6 +220,8 @@ def extensions_of(request: Mapping[str, Any], headers: Headers) -> Extensions:
         max_reasoning_tokens=body.get(
             "max_reasoning_tokens", _int_header(headers, b"x-rung-max-reasoning-tokens", MAX_TOKENS)
         ),
+        max_latency_s=body.get("max_latency_s", _number_header(headers, b"x-rung-max-latency-s", 1e5)),
+        min_quality=body.get("min_quality", _number_header(headers, b"x-rung-min-quality", 1.0)),
         session_id=session or metadata.get("session_id"),
         session_budget_usd=body.get("session_budget_usd", _number_header(headers, b"x-rung-session-budget-usd", 1e6)),
         explain=body.get("explain", _flag_header(headers, b"x-rung-explain")),
@@ -311,6 +315,8 @@ def wishes_of(
         quality=default_quality if named is None else named,
         max_cost_nano=None if cost is None else round(cost * NANO_PER_USD),
         max_reasoning_tokens=extensions.max_reasoning_tokens,
+        max_latency_s=extensions.max_latency_s,
+        min_quality=extensions.min_quality,
         allow=allow,
         deny=deny,
         explore=1.0,  # the caller leaves it to the tenant's policy
