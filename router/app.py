@@ -9,7 +9,7 @@ import logging
 import os
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
@@ -77,6 +77,7 @@ class Gateway:
     aftermath: Aftermath | None = None
     classifiers: ClassifierWatch | None = None
     draining: bool = False
+    warmed: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def settings(self) -> Settings:
@@ -156,6 +157,7 @@ def _routes() -> list[BaseRoute]:
         Route("/v1/admin/classifier", admin.get_classifier, methods=["GET"]),
         Route("/v1/admin/classifier/promote", admin.promote, methods=["POST"]),
         Route("/v1/admin/classifier/rollback", admin.rollback, methods=["POST"]),
+        Route("/", health.root, methods=["GET"]),
         Route("/healthz", health.healthz, methods=["GET"]),
         Route("/readyz", health.readyz, methods=["GET"]),
         Route("/metrics", health.metrics, methods=["GET"]),
@@ -222,7 +224,7 @@ async def _open(settings: Settings, resources: Resources, metrics: Metrics, stac
         reader = await asyncio.to_thread(lambda: service.semantics.reader)
         await store.search_near(reader.dimensions)
     stack.push_async_callback(_drain, gateway)
-    works = [settler.keep_alive(), _warm(upstream), breakers.share(store.health), _count_tasks(metrics)]
+    works = [settler.keep_alive(), _warm(upstream, gateway.warmed), breakers.share(store.health), _count_tasks(metrics)]
     if aftermath is not None:
         works.append(aftermath.run())
     if watch is not None:
@@ -279,9 +281,13 @@ def _after_reload(
     return changed
 
 
-async def _warm(upstream: UpstreamClient) -> None:
-    """Import LiteLLM behind the open door, then put all that start-up left out of the collector's sight."""
+async def _warm(upstream: UpstreamClient, warmed: asyncio.Event) -> None:
+    """Import LiteLLM behind the open door, then put all that start-up left out of the collector's sight.
+
+    Requests that come before are answered, but wait; so the gateway is not called ready.
+    """
     await upstream.warm()
+    warmed.set()
     gc.collect()
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD, 20, 20)

@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 
 from pydantic import SecretStr
 
+from router.kept_model import KeptModel
 from router.kept_store import KeptStore
 from router.ladder import needs_local_model
 from router.settings import ConfigError, Settings
 from router.store import Token
-from router.upstream.local_model import Address, LocalModel
+from router.upstream.local_model import Address
 
 _STORE_URL, _LOCAL_URL, _LOCAL_KEY, _DEMO_KEY = (
     "RUNG_INTERNAL_STORE_URL",
@@ -75,7 +76,7 @@ def start_resources(settings: Settings) -> Resources:
     stack = ExitStack()
     try:
         # The model takes a second or two to load: it is started first and waited for last.
-        local = stack.enter_context(LocalModel()) if needs_local_model(settings, os.environ) else None
+        local = stack.enter_context(KeptModel()) if needs_local_model(settings, os.environ) else None
         url = settings.store.url
         own = url is None
         if url is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -74,6 +75,8 @@ def running(settings: Settings, resources: Resources | None = None) -> Generator
     try:
         assert server.up.wait(START_TIMEOUT_S), "the gateway did not start"
         assert server.started, "the gateway's start failed; see the log above"
+        while not app.state.gateway.warmed.is_set():
+            time.sleep(0.005)  # another thread's loop: there is no event that both could wait for
         yield Running(url=f"http://127.0.0.1:{port}", key=used.demo_key, gateway=app.state.gateway, settings=settings)
     finally:
         server.should_exit = True

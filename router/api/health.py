@@ -5,8 +5,31 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
+from router import __version__
 from router.api.access import gateway_of, json_reply
 from router.errors import StoreUnavailable
+
+
+async def root(request: Request) -> Response:
+    """What this is, for whoever opens its address in a browser."""
+    del request
+    body = {
+        "name": "rung",
+        "what": "a difficulty-aware gateway in front of LLM providers",
+        "version": __version__,
+        "base_url": "/v1 (OpenAI's format; Authorization: Bearer <key>)",
+        "endpoints": {
+            "chat": "/v1/chat/completions",
+            "models": "/v1/models",
+            "dry_run": "/v1/route",
+            "description": "/openapi.json",
+            "alive": "/healthz",
+            "ready": "/readyz",
+            "metrics": "/metrics",
+        },
+        "docs": "docs/README.md in the distribution; `rung --help` lists the commands",
+    }
+    return json_reply(body)
 
 
 async def healthz(request: Request) -> Response:
@@ -16,11 +39,13 @@ async def healthz(request: Request) -> Response:
 
 
 async def readyz(request: Request) -> Response:
-    """Whether it can serve: the store answers, a model can be called, and it is not shutting down."""
+    """Whether it can serve at once: warmed up, the store answers, a model can be called, it is not shutting down."""
     gateway = gateway_of(request)
     problems: list[str] = []
     if gateway.draining:
         problems.append("shutting down")
+    if not gateway.warmed.is_set():
+        problems.append("warming up: the providers' library is being loaded (some seconds)")
     try:
         await gateway.store.ping()
     except StoreUnavailable as error:

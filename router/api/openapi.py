@@ -59,6 +59,7 @@ def _document(title: str, version: str, summary: str) -> dict[str, Any]:
             "/v1/admin/classifier": {"get": _operation("The classifiers in force (admin key)")},
             "/v1/admin/classifier/promote": {"post": _operation("Promote a classifier (admin key)", "PromoteRequest")},
             "/v1/admin/classifier/rollback": {"post": _operation("Undo a promotion (admin key)", "RollbackRequest")},
+            "/": {"get": _operation("What this is, and where its endpoints are", secured=False)},
             "/healthz": {"get": _operation("Whether the process lives", secured=False)},
             "/readyz": {"get": _operation("Whether it can serve", secured=False)},
             "/metrics": {"get": _operation("Metrics for Prometheus", secured=False, media="text/plain")},

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from multiprocessing import parent_process
 from multiprocessing.process import BaseProcess
@@ -107,20 +109,26 @@ def _options(settings: Settings) -> dict[str, object]:
 class _AnnouncingServer(uvicorn.Server):
     """Says that it is ready once it is, and how long that took."""
 
-    def __init__(self, config: uvicorn.Config, started: float) -> None:
+    def __init__(self, config: uvicorn.Config, started: float, warmed: Callable[[], asyncio.Event]) -> None:
         super().__init__(config)
         self._started_at = started
+        self._warmed = warmed
 
     async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
-        """Start, then tell."""
+        """Start, then tell when a request would not wait."""
         await super().startup(sockets)  # type: ignore[arg-type]
         if self.started:
-            print(f"ready after {time.monotonic() - self._started_at:.1f} s; Ctrl-C stops it", flush=True)
+            self._telling = asyncio.create_task(self._tell())
+
+    async def _tell(self) -> None:
+        await self._warmed().wait()
+        print(f"ready after {time.monotonic() - self._started_at:.1f} s; Ctrl-C stops it", flush=True)
 
 
 def _serve_one(settings: Settings, resources: Resources, started: float) -> None:
-    config = uvicorn.Config(create_app(settings, resources), **_options(settings))  # type: ignore[arg-type]
-    server = _AnnouncingServer(config, started)
+    app = create_app(settings, resources)
+    config = uvicorn.Config(app, **_options(settings))  # type: ignore[arg-type]
+    server = _AnnouncingServer(config, started, lambda: app.state.gateway.warmed)
     server.run()
     if not server.started:
         sys.exit(1)

@@ -123,6 +123,8 @@ class LocalModel:
         self._process: subprocess.Popen[str] | None = None
         self._log: IO[bytes] | None = None
         self._address: Address | None = None
+        self._port = 0
+        self._started_at = 0.0
 
     def __enter__(self) -> Self:
         self.start()
@@ -136,9 +138,14 @@ class LocalModel:
         """The child's process id, or None while it does not run."""
         return self._process.pid if self._process else None
 
-    def start(self) -> None:
-        """Start the child and return at once. Raises MissingExtraError."""
+    def start(self, *, by_kernel: bool | None = None) -> None:
+        """Start the child and return at once; a later time it listens where it did before. Raises MissingExtraError.
+
+        `by_kernel`: whether this thread lives as long as the process, so that the kernel may end the child with it;
+        None asks whether it is the main thread.
+        """
         path = weights()
+        self._started_at = time.monotonic()
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `stop`
         self._process = subprocess.Popen(
             [sys.executable, "-m", "router.upstream.local_server"],
@@ -156,7 +163,8 @@ class LocalModel:
             "slots": self._slots,
             "threads": self._threads,
             "parent": os.getpid(),
-            "by_kernel": threading.current_thread() is threading.main_thread(),
+            "by_kernel": threading.current_thread() is threading.main_thread() if by_kernel is None else by_kernel,
+            "port": self._port,
         }
         assert self._process.stdin is not None  # noqa: S101 - it is a pipe
         self._process.stdin.write(json.dumps(orders) + "\n")
@@ -175,8 +183,26 @@ class LocalModel:
             why = "took too long to load" if not readable else f"did not start: {self._last_words()}"
             self.stop()
             raise UpstreamError(f"the bundled model {why}")
-        self._address = Address(url=json.loads(line)["url"], api_key=SecretStr(self._api_key))
+        url: str = json.loads(line)["url"]
+        self._address = Address(url=url, api_key=SecretStr(self._api_key))
+        self._port = int(url.rpartition(":")[2])
         return self._address
+
+    def outlived(self, stopping: threading.Event, poll_s: float) -> float:
+        """Wait until the child has ended by itself, or `stopping` is set; seconds that it has run."""
+        while self._process is not None and self._process.poll() is None:
+            if stopping.wait(poll_s):
+                break
+        return time.monotonic() - self._started_at
+
+    def restart(self) -> None:
+        """Start a child that has ended again, with the same address, and wait until it answers.
+
+        Called in a thread that lives as long as this process. Raises UpstreamError where it does not start.
+        """
+        self.stop()
+        self.start(by_kernel=True)
+        self.wait()
 
     def stop(self) -> None:
         """End the child and wait for it. May be called twice."""

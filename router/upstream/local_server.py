@@ -64,7 +64,7 @@ def _serve(orders: dict[str, Any]) -> Any:  # noqa: ANN401 - xllamacpp has no ty
     params.model.path = orders["path"]
     params.model_alias = {orders["alias"]}
     params.hostnames = ["127.0.0.1"]
-    params.port = 0
+    params.port = orders["port"]
     params.api_keys = [orders["api_key"]]
     params.n_parallel = orders["slots"]
     params.n_ctx = orders["context"] * orders["slots"]
