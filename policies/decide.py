@@ -88,7 +88,7 @@ def _named(catalog: Catalog, model: str, wishes: Wishes) -> Entry:
 
 def _choosable(board: Board) -> tuple[list[Rung], float]:
     """The rungs that the floors admit, and the ceiling on thinking: at least one rung keeps it."""
-    rungs = board.rungs if board.demand.model is not None else _above_floors(board.rungs, board.wishes)
+    rungs = board.rungs if board.demand.model is not None else _above_floors(board.rungs, board.wishes, board.demand)
     if not rungs:
         raise _nothing_fits(board)
     if board.thinking is None:
@@ -101,12 +101,12 @@ def _choosable(board: Board) -> tuple[list[Rung], float]:
     return rungs, board.thinking
 
 
-def _above_floors(rungs: list[Rung], wishes: Wishes) -> list[Rung]:
+def _above_floors(rungs: list[Rung], wishes: Wishes, demand: Demand) -> list[Rung]:
     floor, limit = wishes.min_quality, wishes.max_latency_s
     if floor is not None:
         rungs = [r for r in rungs if r.quality >= floor]
     if limit is not None:
-        rungs = [r for r in rungs if latency_s(r) <= limit]
+        rungs = [r for r in rungs if latency_s(r, demand) <= limit]
     return rungs
 
 
@@ -140,8 +140,8 @@ def _decision(board: Board, rungs: list[Rung], ceiling: float, draw: float | Non
     plan = (_call(board, taken, board.money), *(_call(board, rung, spare) for rung in others))
     wanted = plan[0] if preferred is taken else _call(board, preferred, board.money)
     return Decision(
-        preferred=candidate(preferred, wanted, available=board.can_call(preferred)),
-        chosen=candidate(taken, plan[0], available=True),
+        preferred=candidate(preferred, wanted, board.demand, available=board.can_call(preferred)),
+        chosen=candidate(taken, plan[0], board.demand, available=True),
         plan=plan,
         candidates=Ladder(board),
         hold_nano=max([call.worst_cost_nano for call in plan]),

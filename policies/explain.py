@@ -66,8 +66,8 @@ class Board:
         floor, limit = self.wishes.min_quality, self.wishes.max_latency_s
         if floor is not None and rung.quality < floor and not named:
             return f"its expected quality is {rung.quality:.0%}, below the floor of {floor:.0%}; lower the floor"
-        if limit is not None and latency_s(rung) > limit and not named:
-            return f"it would take {latency_s(rung):.1f} s, above the ceiling of {limit:.1f} s; raise that"
+        if limit is not None and (late := latency_s(rung, self.demand)) > limit and not named:
+            return f"it would take {late:.1f} s, above the ceiling of {limit:.1f} s; raise that"
         return self._too_dear(rung)
 
     def _too_dear(self, rung: Rung) -> str:
@@ -176,7 +176,7 @@ def notes(board: Board, chosen: Rung) -> tuple[str, ...]:
     return (f"{name} cannot think with less than {least:,} tokens; the ceiling of {ceiling:,} is not kept",)
 
 
-def candidate(rung: Rung, call: Attempt, *, available: bool, rejected: str = "") -> Candidate:
+def candidate(rung: Rung, call: Attempt, demand: Demand, *, available: bool, rejected: str = "") -> Candidate:
     """One rung, with the call that it stands for, in the vocabulary of receipts."""
     return Candidate(
         model=call.model,
@@ -185,7 +185,7 @@ def candidate(rung: Rung, call: Attempt, *, available: bool, rejected: str = "")
         quality=rung.quality,
         expected_cost_nano=rung.cost,
         worst_cost_nano=call.worst_cost_nano,
-        expected_latency_s=latency_s(rung),
+        expected_latency_s=latency_s(rung, demand),
         max_tokens=call.max_tokens,
         available=available,
         rejected=rejected,
@@ -217,7 +217,7 @@ class Ladder(Sequence[Candidate]):
     def _candidate(self, rung: Rung) -> Candidate:
         board = self._board
         call = attempt(rung, board.demand, board.forecast, board.policy, board.money)
-        return candidate(rung, call, available=board.can_call(rung), rejected=board.objection(rung))
+        return candidate(rung, call, board.demand, available=board.can_call(rung), rejected=board.objection(rung))
 
     def _rejected(self, name: str) -> Candidate:
         model = self._board.catalog.get(name)

@@ -80,10 +80,10 @@ def success_of(entry: Entry, forecast: Forecast) -> float:
     return success_without_head(entry.model.ability, forecast.difficulty) if known is None else known
 
 
-def latency_s(rung: Rung) -> float:
+def latency_s(rung: Rung, demand: Demand) -> float:
     """Expected seconds to the whole answer."""
     model = rung.entry.model
-    return model.latency_s + rung.tokens / model.tokens_per_s
+    return demand.slowness.get(model.id, 1.0) * (model.latency_s + rung.tokens / model.tokens_per_s)
 
 
 class Thinking(dict[int, tuple[int, float]]):

@@ -143,6 +143,8 @@ class Demand:
         choices: `n`.
         cached: per model id, prompt tokens that are likely to be in that provider's cache still: they keep a session
             with its model for as long as they are worth more than a switch.
+        slowness: per model id, how many times as long as the catalogue says its answers have lately taken; 1 where it
+            is absent. Told where a deadline is asked for.
     """
 
     input_tokens: int
@@ -152,6 +154,7 @@ class Demand:
     reasoning_ceiling: int | None = None
     choices: int = 1
     cached: Mapping[str, int] = field(default_factory=dict[str, int])
+    slowness: Mapping[str, float] = field(default_factory=dict[str, float])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

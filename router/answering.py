@@ -26,6 +26,7 @@ from router.reply import Reply
 from router.sessions import dump, left
 from router.settings import HedgingSettings
 from router.settlement import Ending, Settler
+from router.speeds import Speeds
 from router.store import Answer, Hold, Places, Receipt, SessionNote
 from router.store.savings import Saving
 from router.streaming import DONE, EventStream, frame
@@ -47,7 +48,11 @@ log = logging.getLogger("rung.answering")
 
 
 class Answering:
-    """Answers decided requests. One per process."""
+    """Answers decided requests. One per process.
+
+    Attributes:
+        speeds: how fast models have been.
+    """
 
     def __init__(
         self, *, dispatcher: Dispatcher, settler: Settler, metrics: Metrics, aftermath: Aftermath | None = None
@@ -56,6 +61,7 @@ class Answering:
         self._aftermath = aftermath
         self._settler = settler
         self._metrics = metrics
+        self.speeds = Speeds()
 
     def from_cache(self, turn: Turn, answer: bytes) -> Reply | EventStream:
         """The answer to an equal request, or to a question that asks the same (`turn.cache` says so), at no cost."""
@@ -107,7 +113,7 @@ class Answering:
             UpstreamError: no attempt of the plan succeeded; what it may have cost is booked.
         """
         self._settler.watch(hold, lambda: hold.amount_nano)
-        course = self._course(turn, hold)
+        course, began = self._course(turn, hold), time.monotonic()
         try:
             served = await self._dispatcher.complete(
                 decision.plan,
@@ -120,6 +126,9 @@ class Answering:
             self._give_up(turn, decision, hold, error, course)
             raise
         reply, trail = served.reply, served.trail
+        if trail.number == 1 and reply.usage.output:
+            model = turn.config.ladder.models[trail.attempt.model]
+            self.speeds.note(model, reply.usage.output, time.monotonic() - began)
         charge = with_lost(self._bill(turn, trail.attempt, reply.usage, reply.output_chars), trail.lost_nano)
         keep = turn.answer_key is not None and worth_keeping(reply.body, reply.finish_reason)
         answer, finish = reply.body if keep else None, reply.finish_reason

@@ -275,6 +275,9 @@ class Service:
         barred = self._shares.barred(turn.principal.tenant.id, turn.own.strong_share, catalog.tiers)
         turn.wishes = replace(turn.wishes, barred_tiers=turn.wishes.barred_tiers | barred) if barred else turn.wishes
         turn.forecast = forecast_of(estimate, turn.config.ladder.models)
+        if turn.wishes.max_latency_s is not None:
+            slowness = self._answering.speeds.slowness(turn.config.ladder.models)
+            turn.demand = replace(turn.demand, slowness=slowness) if slowness else turn.demand
         turn.inputs = given = Inputs(
             demand=turn.demand,
             forecast=turn.forecast,

@@ -196,3 +196,15 @@ def test_a_session_stays_while_its_prompt_is_cheap_there_and_moves_up_at_once(
     assert free.ask(*talk, rung=session).headers["x-rung-model"] == "medium"
     risen = free.ask(*talk[:2], HARD, rung={**session, "quality": 1.0})
     assert risen.headers["x-rung-model"] == "large"
+
+
+def test_a_deadline_counts_with_how_fast_a_model_has_been(bound: Running, keys: dict[str, str]) -> None:
+    """The last of the file: what the gateway has learnt, it keeps."""
+    with closing(Caller(bound, keys["free"])) as free:
+        wish = {"quality": 1.0, "max_latency_s": 8.0}
+        assert free.choice(HARD, rung=wish)["model"] != "large"
+        for number in range(6):
+            assert free.ask(f"{EASY} {number}", model="large").status_code == 200
+        quick = free.choice(HARD, rung=wish)
+    assert quick["model"] == "large"
+    assert quick["expected_latency_s"] <= 8.0
