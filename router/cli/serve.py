@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import sys
 import tempfile
 import threading
@@ -26,6 +27,7 @@ from uvicorn.supervisors import Multiprocess
 from router import settings as configuration
 from router.app import create_app
 from router.cli.banner import banner
+from router.cli.door import open_door
 from router.decision_log.process import WriterChild
 from router.resources import Resources, inherited_resources, start_resources
 from router.settings import ConfigError, Settings
@@ -57,14 +59,16 @@ def serve(
     signal.signal(signal.SIGTERM, _leave)
     signal.signal(signal.SIGINT, _leave)
     with ExitStack() as stack:
+        door = stack.enter_context(open_door(settings.server.host, settings.server.port))
+        settings = _settings(RUNG_SERVER__PORT=door.getsockname()[1])
         resources = start_resources(settings)
         stack.callback(resources.stop)
         print(banner(settings, resources), flush=True)
         stack.enter_context(WriterChild(settings, resources.store_url))
         if settings.server.workers > 1:
-            _serve_many(settings, resources, stack)
+            _serve_many(settings, resources, door, stack)
         else:
-            _serve_one(settings, resources, started)
+            _serve_one(settings, resources, door, started)
 
 
 def _settings(**options: object) -> Settings:
@@ -93,8 +97,6 @@ def _options(settings: Settings) -> dict[str, object]:
     server = settings.server
     return {
         "http": BoundedHead,
-        "host": server.host,
-        "port": server.port,
         "access_log": False,
         "log_level": "warning",
         "server_header": False,
@@ -125,21 +127,21 @@ class _AnnouncingServer(uvicorn.Server):
         print(f"ready after {time.monotonic() - self._started_at:.1f} s; Ctrl-C stops it", flush=True)
 
 
-def _serve_one(settings: Settings, resources: Resources, started: float) -> None:
+def _serve_one(settings: Settings, resources: Resources, door: socket.socket, started: float) -> None:
     app = create_app(settings, resources)
     config = uvicorn.Config(app, **_options(settings))  # type: ignore[arg-type]
     server = _AnnouncingServer(config, started, lambda: app.state.gateway.warmed)
-    server.run()
+    server.run(sockets=[door])
     if not server.started:
         sys.exit(1)
 
 
-def _serve_many(settings: Settings, resources: Resources, stack: ExitStack) -> None:
+def _serve_many(settings: Settings, resources: Resources, door: socket.socket, stack: ExitStack) -> None:
     metrics = stack.enter_context(tempfile.TemporaryDirectory(prefix="rung-metrics-"))
     os.environ.update(resources.export(), PROMETHEUS_MULTIPROC_DIR=metrics)
     options = {"factory": True, "workers": settings.server.workers, **_options(settings)}
     config = uvicorn.Config("router.cli.serve:worker_app", **options)  # type: ignore[arg-type]
-    supervisor = Multiprocess(config, sockets=[config.bind_socket()])
+    supervisor = Multiprocess(config, sockets=[door])
     supervisor.run()
     if any(worker.exitcode == STARTUP_FAILURE for worker in supervisor.processes):
         sys.exit(1)
