@@ -31,6 +31,7 @@ STORE = "tests/router/store"
 _LEDGER = (f"{STORE}/test_ledger.py", f"{STORE}/test_books.py", f"{STORE}/test_ledger_machine.py")
 _DIRECTORY = (f"{STORE}/test_directory.py", "tests/router/test_auth.py")
 _CACHE = (f"{STORE}/test_cache.py", f"{STORE}/test_flights.py")
+_NEAR = (f"{STORE}/test_near.py",)
 # Subject -> file -> the tests that are to notice.
 COVERED: dict[str, dict[str, tuple[str, ...]]] = {
     "money (Lua)": {
@@ -62,6 +63,17 @@ COVERED: dict[str, dict[str, tuple[str, ...]]] = {
             f"router/store/lua/{name}.lua": _CACHE
             for name in ("cache_put", "cache_purge", "flight_look", "flight_land")
         },
+    },
+    "cache in other words": {
+        "classifier/sameness.py": ("tests/classifier/test_sameness.py",),
+        "router/store/near.py": _NEAR,
+        "router/store/near_index.py": _NEAR,
+        "router/semantics.py": ("tests/router/api/test_semantic_cache.py",),
+    },
+    "attempts": {
+        "router/hedging.py": ("tests/router/test_hedging.py",),
+        "router/race.py": ("tests/router/test_hedging.py",),
+        "router/upstream/cap.py": ("tests/router/upstream/test_cap.py",),
     },
     "limits": {f"router/store/lua/{name}.lua": (f"{STORE}/test_limits.py",) for name in ("limits_take", "limits_give")},
 }
