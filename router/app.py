@@ -20,8 +20,9 @@ import classifier
 from policies.types import Attempt
 from router import __version__
 from router import settings as configuration
+from router.alerting import Alerting
 from router.answering import Answering
-from router.api import admin, chat, decisions, feedback, health, models, route
+from router.api import admin, chat, decisions, feedback, health, models, route, tenants
 from router.api.openapi import describe
 from router.decision_log.place import log_url
 from router.dispatch import Dispatcher
@@ -154,6 +155,9 @@ def _routes() -> list[BaseRoute]:
         Route("/v1/route", route.route, methods=["POST"]),
         Route("/v1/decisions/{decision_id}", decisions.get_decision, methods=["GET"]),
         Route("/v1/feedback", feedback.feedback, methods=["POST"]),
+        Route("/v1/admin/tenants", tenants.list_tenants, methods=["GET"]),
+        Route("/v1/admin/tenants/{tenant}", tenants.get_tenant, methods=["GET"]),
+        Route("/v1/admin/alerts", tenants.list_alerts, methods=["GET"]),
         Route("/v1/admin/classifier", admin.get_classifier, methods=["GET"]),
         Route("/v1/admin/classifier/promote", admin.promote, methods=["POST"]),
         Route("/v1/admin/classifier/rollback", admin.rollback, methods=["POST"]),
@@ -197,6 +201,7 @@ async def _open(settings: Settings, resources: Resources, metrics: Metrics, stac
     dispatcher = Dispatcher(upstream, _failure_counter(metrics), breakers)
     aftermath = _aftermath(settings, store, metrics)
     answering = Answering(dispatcher=dispatcher, settler=settler, metrics=metrics, aftermath=aftermath)
+    alerting = Alerting(store, metrics, lambda: live.current.settings.alerts)
     service = Service(
         live=live,
         store=store,
@@ -207,6 +212,7 @@ async def _open(settings: Settings, resources: Resources, metrics: Metrics, stac
         pepper=pepper,
         logging=log_url(settings) is not None,
         shadowing=shadowing,
+        refused=alerting.refused,
     )
     gateway = Gateway(
         live=live,
@@ -229,6 +235,7 @@ async def _open(settings: Settings, resources: Resources, metrics: Metrics, stac
         works.append(aftermath.run())
     if watch is not None:
         works.append(watch.run())
+    works.append(alerting.run())
     path = configuration.configured_path(os.environ)
     if path is not None:
         works.append(live.watch(path, _after_reload(live, store, metrics, resources.demo_key)))

@@ -81,6 +81,7 @@ class Service:
         pepper: bytes,
         logging: bool = False,
         shadowing: Shadowing | None = None,
+        refused: Callable[[str], None] = lambda _tenant: None,
     ) -> None:
         self._live = live
         self._shares = StrongShares()
@@ -91,6 +92,7 @@ class Service:
         self._pepper = pepper
         self.semantics = Semantics(pepper)
         self._shadowing = shadowing
+        self._refused = refused
         self._logging = {keep: Logging(pepper=pepper, keep_text=keep) for keep in (False, True)} if logging else {}
         self._estimator = estimator
         self._answering = answering
@@ -127,8 +129,10 @@ class Service:
                 sit_down(turn, opening.session)
                 decision = await self._decide(turn, self._purse(turn, opening.funds, opening.pace))
                 hold = await self._reserve(turn, decision)
-        except BaseException:
+        except BaseException as error:
             self._answering.give_back(turn)
+            if isinstance(error, errors.BudgetExhausted):
+                self._note_refusal(principal)
             raise
         self._shares.count(principal.tenant.id, strong=_is_strong(turn, decision))
         self._arrivals.add(turn.paced, decision)
@@ -139,6 +143,11 @@ class Service:
         if turn.wants_stream:
             return await self._answering.stream(turn, decision, hold)
         return await self._answering.complete(turn, decision, hold)
+
+    def _note_refusal(self, principal: Principal) -> None:
+        for payer in (principal.tenant, principal.organisation):
+            if payer is not None:
+                self._refused(payer.id)
 
     async def _foresee(self, turn: Turn) -> Decision | None:
         """The decision by what was just seen of the tenant's money; None where that has to be looked at first."""

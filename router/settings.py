@@ -268,6 +268,23 @@ class ModelSettings(_Section):
         return self
 
 
+def _webhook_url(url: SecretStr | None) -> SecretStr | None:
+    if url is not None and not re.match(r"^https?://[^/]", url.get_secret_value()):
+        raise ValueError("must begin with https:// or http://")
+    return url
+
+
+class AlertSettings(_Section):
+    """Who is told when a budget reaches a threshold, beside the log and the metrics."""
+
+    # The URL is a secret: that of a chat's webhook lets anybody write there.
+    webhook_url: Annotated[SecretStr | None, AfterValidator(_webhook_url)] = None
+    # Signs the body: `x-rung-signature: sha256=<HMAC>`.
+    webhook_secret: Annotated[SecretStr | None, Field(min_length=16)] = None
+    timeout_s: Annotated[float, Field(gt=0, le=60)] = 5.0
+    every_s: Annotated[float, Field(ge=0.1, le=3600)] = 5.0
+
+
 class BudgetSettings(_Section):
     """Money for a window. Windows are in UTC."""
 
@@ -278,6 +295,8 @@ class BudgetSettings(_Section):
     # The share of what a window leaves that goes on into the next one, and the most that does.
     rollover: Probability = 0.0
     rollover_cap_usd: Usd | None = None
+    # The shares of the limit at which somebody is told; none: 0.5, 0.8 and 1; an empty list: never.
+    alerts: list[Annotated[float, Field(gt=0, le=1)]] | None = None
 
     @model_validator(mode="after")
     def _has_a_next_window(self) -> Self:
@@ -346,6 +365,7 @@ class Settings(BaseSettings):
     sessions: SessionSettings = SessionSettings()
     hedging: HedgingSettings = HedgingSettings()
     log: LogSettings = LogSettings()
+    alerts: AlertSettings = AlertSettings()
     registry: RegistrySettings = RegistrySettings()
     quality: Probability = 0.5
     tiers: list[str] = ["economy", "standard", "premium"]

@@ -46,6 +46,12 @@ class Metrics:
             registry=self.registry,
         )
         self.spend = Counter("rung_spend_usd", "Money settled, in dollars.", ["tier", *tenant], registry=self.registry)
+        self.alerts = Counter(
+            "rung_budget_alerts",
+            "Budgets that reached a threshold of theirs (a share of the limit), once in each window.",
+            ["threshold", *tenant],
+            registry=self.registry,
+        )
         self.past_soft = Counter(
             "rung_soft_limit_requests",
             "Requests that were decided with a budget past its soft limit.",
@@ -160,6 +166,10 @@ class Metrics:
         for what, value in health.items():
             if isinstance(value, int | float):
                 self.classifier_health.labels(str(health["version"]), what).set(value)
+
+    def count_alert(self, tenant: str, threshold: float) -> None:
+        """One more alert of a budget."""
+        self.alerts.labels(f"{threshold:g}", *self._of(tenant)).inc()
 
     def count_past_soft(self, tenant: str) -> None:
         """One more request past a soft limit."""

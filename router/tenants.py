@@ -5,6 +5,7 @@ from __future__ import annotations
 from policies.types import NANO_PER_USD
 from router.settings import BudgetSettings, Settings, TenantPolicy, TenantSettings
 from router.store import INFERENCE, Limits, Store, Terms, Window
+from router.store.ledger_types import ALERTS
 
 DEMO_TENANT = "demo"
 
@@ -46,4 +47,5 @@ def terms_of(budget: BudgetSettings) -> Terms:
         soft=budget.soft,
         rollover=budget.rollover,
         rollover_cap_nano=None if cap is None else int(cap * NANO_PER_USD),
+        alerts=ALERTS if budget.alerts is None else tuple(sorted(set(budget.alerts))),
     )

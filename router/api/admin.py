@@ -54,7 +54,7 @@ rollback_adapter: TypeAdapter[RollbackFields] = TypeAdapter(RollbackFields)
 
 async def get_classifier(request: Request) -> Response:
     """What is in force in this process, what the registry says, and the last moves."""
-    _require_admin(request)
+    require_admin(request)
     gateway = gateway_of(request)
     book, watch = gateway.store.classifiers, gateway.classifiers
     state = None if watch is None else watch.state
@@ -94,7 +94,7 @@ async def promote(request: Request) -> Response:
     Raises:
         InvalidRequest: the body is wrong. Conflict: the registry does not admit the move. NotAvailable: no signing key.
     """
-    _require_admin(request)
+    require_admin(request)
     gateway = gateway_of(request)
     fields = _checked(promote_adapter, await json_object(request, max_bytes=MAX_BODY_BYTES))
     watch, settings = _watch(gateway.classifiers), gateway.settings.registry
@@ -114,7 +114,7 @@ async def rollback(request: Request) -> Response:
     Raises:
         InvalidRequest: the body is wrong. Conflict: there is nothing to roll back to.
     """
-    _require_admin(request)
+    require_admin(request)
     gateway = gateway_of(request)
     fields = _checked(rollback_adapter, await json_object(request, max_bytes=MAX_BODY_BYTES))
     watch, settings = _watch(gateway.classifiers), gateway.settings.registry
@@ -129,7 +129,7 @@ async def rollback(request: Request) -> Response:
     return await get_classifier(request)
 
 
-def _require_admin(request: Request) -> None:
+def require_admin(request: Request) -> None:
     """Let the operator's key pass only. Raises InvalidKey, Forbidden, Draining."""
     gateway = gateway_of(request)
     if gateway.draining:

@@ -11,19 +11,20 @@ from typing import Annotated, Any
 import typer
 
 from policies.cost import usd
-from policies.profile import Profile
 from policies.types import NANO_PER_USD
+from router.accounts import Account, account_of
+from router.alert_words import sentence
 from router.cli.session import with_store
-from router.pacing import lasts_until
 from router.settings import TENANT_ID, Settings
 from router.store import Budget, Standing, Store, Tenant, Terms, Window
 from router.store.ledger_types import LARGEST_NANO
-from router.tenant_policy import rules_of
 
 app = typer.Typer(
     help="Tenants: who pays, and how much they may spend. Changes reach running gateways within a second.",
     no_args_is_help=True,
 )
+
+_ALERTS = 10  # the newest; /v1/admin/tenants/<id> has all
 
 _Id = Annotated[
     str, typer.Argument(help="The tenant's id: lower-case letters, digits, - and _; search@acme belongs to acme.")
@@ -74,30 +75,31 @@ def list_tenants() -> None:
 def show(tenant: _Id) -> None:
     """Show a tenant: budgets, spend, what is held, its keys."""
 
-    async def work(store: Store, _settings: Settings) -> tuple[Tenant, Standing, int, dict[str, Standing]]:
-        found = await store.directory.tenant(tenant)
-        keys = await store.directory.keys(tenant)
-        members = [t.id for t in await store.directory.tenants() if t.id.endswith(f"@{tenant}")]
-        within = {member: await store.ledger.standing(member) for member in members}
-        return found, await store.ledger.standing(tenant, [f"key:{key.id}" for key in keys]), len(keys), within
+    async def work(store: Store, _settings: Settings) -> Account:
+        return await account_of(store, tenant)
 
-    found, standing, keys, members = with_store(work)
+    account = with_store(work)
+    found, standing, keys = account.tenant, account.standing, len(account.keys)
     print(f"{found.id}{f' ({found.name})' if found.name else ''}: {'disabled' if found.disabled else 'active'}")
     print(f"  models: {', '.join(sorted(found.models)) if found.models is not None else 'all'}; keys: {keys}")
     for word, meter in (("today", standing.day), ("this month", standing.month), ("in all", standing.total)):
         print(f"  spent {word}: ${usd(meter.spent_nano)}, held: ${usd(meter.held_nano)}")
     for budget in standing.budgets:
-        rolled = f" (of it ${usd(budget.rolled_nano)} rolled over)" if budget.rolled_nano else ""
-        told = f"${usd(budget.limit_nano)}{rolled}, ${usd(budget.remaining_nano)} left"
-        soft = (
-            "" if budget.soft is None else f"; soft from {budget.soft:.0%}{' (passed)' if budget.is_past_soft else ''}"
-        )
-        forecast = _forecast(budget, standing.now, rules_of(found).profile)
-        print(f"  budget {budget.name} ({budget.window.word}): {told}{soft}; {forecast}")
-    for member, its in members.items():
+        print(f"  budget {budget.name} ({budget.window.word}): {_told(budget)}; {account.forecast(budget)}")
+    for alert in account.alerts[:_ALERTS]:
+        waits = "; its webhook waits" if alert.waiting else ""
+        print(f"  alert {datetime.fromtimestamp(alert.at, UTC):%Y-%m-%d %H:%M} UTC: {sentence(alert)}{waits}")
+    for member, its in account.members.items():
         print(f"  of it {member}: ${usd(its.month.spent_nano)} this month")
     if not standing.budgets:
         print(f"  no budget: spend is unlimited; `rung tenants set-budget {found.id} 100` limits it")
+
+
+def _told(budget: Budget) -> str:
+    rolled = f" (of it ${usd(budget.rolled_nano)} rolled over)" if budget.rolled_nano else ""
+    passed = " (passed)" if budget.is_past_soft else ""
+    soft = "" if budget.soft is None else f"; soft from {budget.soft:.0%}{passed}"
+    return f"${usd(budget.limit_nano)}{rolled}, ${usd(budget.remaining_nano)} left{soft}"
 
 
 @app.command("set-budget")
@@ -115,11 +117,15 @@ def set_budget(
         typer.Option(help="The share of what a window leaves that goes on into the next, for example 0.5."),
     ] = None,
     rollover_cap: Annotated[str | None, typer.Option(help="The most that rolls over, in dollars.")] = None,
+    alert: Annotated[
+        list[float] | None, typer.Option(help="A share of the limit at which you are told; may be given several times.")
+    ] = None,
 ) -> None:
     """Set or change a budget. What was spent in the window already counts; what is left out stays as it was."""
     nano, period = dollars(limit), _window(window)
     cap = None if rollover_cap is None else dollars(rollover_cap)
-    options = {"soft": soft, "rollover": rollover, "rollover_cap_nano": cap}
+    shares = tuple(sorted(set(alert))) if alert else None
+    options = {"soft": soft, "rollover": rollover, "rollover_cap_nano": cap, "alerts": shares}
     given = {name: value for name, value in options.items() if value is not None}
     if rollover and period is Window.TOTAL:
         raise typer.BadParameter("a budget of window total has no next window to roll over into")
@@ -155,22 +161,6 @@ def _changed(before: Terms, given: dict[str, Any]) -> Terms:
         return replace(before, **given)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
-
-
-def _forecast(budget: Budget, now_s: float, profile: Profile) -> str:
-    """How long the budget lasts if its tenant goes on as it has, for example `at this pace: exhausted on the 24th`."""
-    if budget.ends_at is None:
-        return "it never renews"
-    gone = lasts_until(budget, now_s, profile)
-    if gone is None:
-        return "at this pace: it lasts"
-    if gone <= now_s:
-        return "exhausted"
-    when = datetime.fromtimestamp(gone, UTC)
-    if budget.window is Window.DAY:
-        return f"at this pace: exhausted at {when:%H:%M} UTC"
-    suffix = "th" if 10 < when.day < 14 else {1: "st", 2: "nd", 3: "rd"}.get(when.day % 10, "th")  # noqa: PLR2004 - 11th to 13th
-    return f"at this pace: exhausted on the {when.day}{suffix}"
 
 
 def dollars(text: str) -> int:

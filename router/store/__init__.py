@@ -3,6 +3,7 @@
 `Store` is the whole of it for a request; `embedded` starts a private server where no REDIS_URL is given.
 """
 
+from router.store.alerts import Alert, AlertBook, Errand, Found
 from router.store.cache import AnswerCache, answer_key
 from router.store.claims import Claim, Claimed
 from router.store.classifier_book import Bar, ClassifierBook
@@ -24,6 +25,8 @@ from router.store.trips import Answer, Opening, Places, Receipt, Wanted
 __all__ = [
     "ADMIN",
     "INFERENCE",
+    "Alert",
+    "AlertBook",
     "Answer",
     "AnswerCache",
     "Bar",
@@ -35,7 +38,9 @@ __all__ = [
     "DecisionStream",
     "Directory",
     "Ending",
+    "Errand",
     "Flights",
+    "Found",
     "Funds",
     "Grant",
     "Hold",

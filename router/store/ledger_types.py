@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
@@ -11,6 +12,10 @@ import orjson
 from policies.types import Purse
 
 LARGEST_NANO = 2**53 - 1  # Lua counts in doubles, exact so far: 9,007,199 dollars
+
+
+# Where a budget says nothing: half is gone, time to look; the end is near; nothing is left.
+ALERTS = (0.5, 0.8, 1.0)
 
 
 class Window(StrEnum):
@@ -50,6 +55,7 @@ class Terms:
         soft: the share of the limit from which on requests go on with less and less, and are marked; or None.
         rollover: the share of what a window leaves that goes on into the next one. rollover_cap_nano: the most that
             does, or None.
+        alerts: the shares of the limit at which somebody is told, rising.
 
     Raises:
         ValueError: a share outside of 0..1, or a cap that cannot be counted.
@@ -58,6 +64,7 @@ class Terms:
     soft: float | None = None
     rollover: float = 0.0
     rollover_cap_nano: int | None = None
+    alerts: tuple[float, ...] = ALERTS
 
     def __post_init__(self) -> None:
         if self.soft is not None and not 0 <= self.soft <= 1:
@@ -66,6 +73,8 @@ class Terms:
             raise ValueError(f"What rolls over is a share of what is left, 0 to 1, not {self.rollover}.")
         if not 0 <= (self.rollover_cap_nano or 0) <= LARGEST_NANO:
             raise ValueError(f"The most that rolls over must lie in 0..{LARGEST_NANO} nano-dollars.")
+        if any(not 0 < share <= 1 for share in self.alerts):
+            raise ValueError(f"An alert's threshold is a share of the limit, above 0 and at most 1: {self.alerts}.")
 
     def dump(self) -> dict[str, str]:
         """As the account keeps it, in strings: Lua's numbers are not ours. What is left at its default is left out."""
@@ -73,16 +82,23 @@ class Terms:
         if self.rollover:
             kept["roll"] = repr(float(self.rollover))
             kept |= {} if self.rollover_cap_nano is None else {"cap": str(self.rollover_cap_nano)}
-        return kept
+        return kept if self.alerts == ALERTS else kept | {"alerts": shares_word(self.alerts)}
 
     @classmethod
     def load(cls, kept: dict[str, str]) -> Terms:
         """From `dump`."""
+        alerts = [float(share) for share in kept.get("alerts", "").split(",") if share]
         return cls(
             soft=float(kept["soft"]) if "soft" in kept else None,
             rollover=float(kept.get("roll", 0)),
             rollover_cap_nano=int(kept["cap"]) if "cap" in kept else None,
+            alerts=tuple(alerts) if "alerts" in kept else ALERTS,
         )
+
+
+def shares_word(shares: Iterable[float]) -> str:
+    """Shares as a script reads them, rising, each once."""
+    return ",".join(repr(float(share)) for share in sorted(set(shares)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

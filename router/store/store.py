@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from router.errors import StoreUnavailable
+from router.store.alerts import AlertBook
 from router.store.books import Books
 from router.store.cache import AnswerCache
 from router.store.claims import Claims
@@ -50,8 +51,8 @@ class Store:
 
     Attributes:
         connection: carries every command.
-        ledger, books, directory, limiter, cache, flights, claims, decisions, pace, sessions, health, outcomes,
-            log_book, classifiers, savings: the parts.
+        ledger, books, directory, limiter, cache, flights, claims, decisions, pace, sessions, health, alerts,
+            outcomes, log_book, classifiers, savings: the parts.
         near: where questions lie that may be found in other words; see `search_near`.
         outbox: settlements that wait for the store's return.
         epoch: names this set of books; see docs/ledger.md.
@@ -74,6 +75,7 @@ class Store:
         self.near: Near = LocalNear()
         self.sessions = SessionBook(connection)
         self.health = HealthBoard(connection)
+        self.alerts = AlertBook(connection)
         self.directory = Directory(connection, pepper, self.ledger)
         self.outbox = Outbox(self.ledger)
         self.upkeep = Upkeep(connection, self.directory, self.ledger, self.books, self.outbox)

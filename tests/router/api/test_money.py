@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
+import pytest
 
 from router.foresight import FRESH_S
 from router.store import Terms, Window
-from tests.gateway import Running
+from router.testing import FakeUpstream
+from tests.gateway import Running, fake_settings, running
 from tests.router.api.conftest import Books
 
 DOLLAR = 10**9
+ADMIN = {"authorization": "Bearer operator-key-for-tests"}
+
+
+@pytest.fixture(scope="module")
+def running_gateway(shared_upstream: FakeUpstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    settings = fake_settings(
+        shared_upstream.openai_base,
+        tmp_path_factory.mktemp("money"),
+        server={"admin_key": "operator-key-for-tests"},
+        alerts={"every_s": 0.1},
+    )
+    with running(settings) as gateway:
+        yield gateway
 
 
 def key_of(books: Books, tenant: str, organisation: str = "") -> str:
@@ -73,3 +89,83 @@ def test_past_a_soft_limit_requests_go_on_cheaper_and_are_marked(gateway: Runnin
     books.run(store.books.adjust("soft", "all", DOLLAR // 10, reason="a test", by="a test"))
     time.sleep(FRESH_S)
     assert ask(gateway, token, model="medium").status_code == 429, "hard stays hard"
+
+
+def told(gateway: Running, path: str) -> Any:
+    reply = httpx.get(f"{gateway.base_url}/admin/{path}", headers=ADMIN, timeout=30)
+    assert reply.status_code == 200, reply.text
+    return reply.json()
+
+
+def test_the_operator_sees_budgets_with_their_forecast_and_what_each_tenant_spent(
+    gateway: Running, books: Books
+) -> None:
+    token = key_of(books, "shop@mall", "mall")
+    key = books.run(books.store.directory.keys("shop@mall"))[0].id
+    books.run(books.store.ledger.set_budget("shop@mall", "k", DOLLAR, Window.DAY, scope=f"key:{key}"))
+    books.run(books.store.ledger.set_budget("mall", "month", DOLLAR // 1000, Window.MONTH, terms=Terms(soft=0.001)))
+    assert ask(gateway, token).status_code == 200
+    spent = books.settled(tenant="mall")
+    mall, shop = told(gateway, "tenants/mall"), told(gateway, "tenants/shop@mall")
+    assert (mall["spent"]["month"]["spent_nano"], mall["members"]["shop@mall"]["spent_nano"]) == (spent, spent)
+    assert (shop["organisation"], shop["keys"]) == ("mall", 1)
+    mine, above = shop["budgets"]
+    assert (mine["name"], mine["scope"], mine["spent_nano"]) == ("k", f"key:{key}", spent)
+    assert (above["name"], above["past_soft_limit"], above["remaining_nano"]) == (
+        "@mall month",
+        True,
+        DOLLAR // 1000 - spent,
+    )
+    assert mine["forecast"] == "at this pace: it lasts"
+    assert mine["exhausted_at"] is None
+    ids = [tenant["id"] for tenant in told(gateway, "tenants")["data"]]
+    assert {"mall", "shop@mall"} <= set(ids)
+
+
+def test_the_forecast_names_the_moment_of_exhaustion(gateway: Running, books: Books) -> None:
+    books.run(books.store.directory.declare_tenant("hasty"))
+    books.run(books.store.ledger.set_budget("hasty", "month", DOLLAR, Window.MONTH))
+    books.run(books.store.ledger.set_budget("hasty", "all", 2 * DOLLAR, Window.TOTAL))
+    books.run(books.store.books.adjust("hasty", "most", DOLLAR - 1, reason="a test", by="a test"))
+    month, forever = sorted(told(gateway, "tenants/hasty")["budgets"], key=lambda budget: budget["name"], reverse=True)
+    assert month["forecast"].startswith("at this pace: exhausted on the ")
+    assert month["starts_at"] < month["exhausted_at"] < month["ends_at"]
+    assert (forever["forecast"], forever["exhausted_at"], forever["ends_at"]) == ("it never renews", None, None)
+    books.run(books.store.books.adjust("hasty", "rest", 1, reason="a test", by="a test"))
+    assert told(gateway, "tenants/hasty")["budgets"][0]["forecast"] == "exhausted"
+
+
+def test_an_alert_is_listed_and_a_refusal_tells_that_the_money_is_gone(gateway: Running, books: Books) -> None:
+    token = key_of(books, "spender")
+    books.run(books.store.ledger.set_budget("spender", "month", DOLLAR, Window.MONTH))
+    books.run(books.store.books.adjust("spender", "most", DOLLAR - 10, reason="a test", by="a test"))
+    assert ask(gateway, token).status_code == 429
+    alerts = wait_for(gateway, 3)
+    assert [(alert["budget"], alert["threshold"], alert["spent_nano"]) for alert in alerts] == [
+        ("month", 1.0, DOLLAR - 10),
+        ("month", 0.8, DOLLAR - 10),
+        ("month", 0.5, DOLLAR - 10),
+    ]
+    everybodys = [alert for alert in told(gateway, "alerts")["data"] if alert["tenant"] == "spender"]
+    assert sorted(alert["threshold"] for alert in everybodys) == [0.5, 0.8, 1.0]
+
+
+def wait_for(gateway: Running, many: int) -> Any:
+    """The alerts of the tenant `spender`, as soon as there are so many."""
+    deadline = time.monotonic() + 30
+    while len(alerts := told(gateway, "tenants/spender")["alerts"]) < many:
+        assert time.monotonic() < deadline, alerts
+        time.sleep(0.02)  # another process' look: there is no event to wait for
+    return alerts
+
+
+@pytest.mark.parametrize("path", ["tenants", "tenants/mall", "alerts"])
+def test_only_the_operators_key_opens_it(gateway: Running, books: Books, path: str) -> None:
+    url = f"{gateway.base_url}/admin/{path}"
+    assert httpx.get(url).status_code == 401
+    assert httpx.get(url, headers=gateway.headers).status_code == 403
+
+
+@pytest.mark.parametrize("tenant", ["nobody", "%7Bx%7D", "a%2Fb", "x" * 300, "..%2F..", "a@b@c"])
+def test_a_tenant_that_is_not_there_is_a_404(gateway: Running, tenant: str) -> None:
+    assert httpx.get(f"{gateway.base_url}/admin/tenants/{tenant}", headers=ADMIN).status_code == 404
