@@ -31,6 +31,7 @@ WIDE: Final = 0.2  # the same by embedding and features
 LINEAR: Final = (
     0.5  # length of z beside the landmarks': .5 ranks gains a little better than 1 or 0 on four pairs of models
 )
+HEADS: Final = 2.0  # of the heads that are started from: what was learnt of the same models counts before all else
 LEAST: Final = 1e-6
 
 
@@ -40,12 +41,13 @@ class Basis:
 
     Attributes:
         network: the base with the landmark units appended; its outputs are the base's.
-        own: hidden units per member of the base.
+        own: hidden units per member of the base. kept: its outputs that stay; heads after them are only started from.
         shift, scale: (D,) phi = (raw - shift) * scale, raw being z, landmark units and the base's outputs.
     """
 
     network: Network
     own: int
+    kept: int
     shift: Floats
     scale: Floats
 
@@ -59,29 +61,31 @@ class Basis:
         return len(self.shift)
 
     def with_heads(self, weights: Floats, offsets: Floats) -> Network:
-        """The network with heads whose logits are weights (D, H) . phi + offsets (H,)."""
+        """The network with heads whose logits are weights (D, H) . phi + offsets (H,), in place of the base's own."""
         net, plain = self.network, weights * self.scale[:, None]
         members, outputs = len(net.out), net.out.shape[2]
         z, landmarks, said = np.split(plain, [len(net.shift), len(plain) - outputs])
         out = net.out @ said
         out[:, self.own :] += landmarks.reshape(members, -1, landmarks.shape[1]) * members  # outputs are members' means
         bias = net.bias @ said + (offsets - self.shift @ plain)
+        rest = without_heads(net, self.kept)
         return replace(
             net,
-            skip=np.concatenate([net.skip, z + net.skip @ said], axis=1).astype(np.float32),
-            out=np.concatenate([net.out, out], axis=2).astype(np.float32),
-            bias=np.concatenate([net.bias, bias], axis=1).astype(np.float32),
+            skip=np.concatenate([rest.skip, z + net.skip @ said], axis=1).astype(np.float32),
+            out=np.concatenate([rest.out, out], axis=2).astype(np.float32),
+            bias=np.concatenate([rest.bias, bias], axis=1).astype(np.float32),
         )
 
 
-def make_basis(base: Network, sample: Floats, embedded: int, *, units: int = UNITS) -> Basis:
+def make_basis(base: Network, sample: Floats, embedded: int, *, units: int = UNITS, kept: int | None = None) -> Basis:
     """Take landmarks from a sample of the log.
 
     Args:
-        base: a network; heads of its own are left out.
+        base: a network; what its heads say, if it has any, is part of phi, but new heads take their place.
         sample: (n, d) inputs of queries, labelled or not, in random order: the first become landmarks.
         embedded: how many of the d are the embedding.
         units: landmarks of each sort; fewer where the sample is small.
+        kept: how many of the base's outputs are no heads; None for all.
     """
     members = len(base.out)
     z = base.standardise(sample)
@@ -96,7 +100,9 @@ def make_basis(base: Network, sample: Floats, embedded: int, *, units: int = UNI
     network = _appended(base, *added)
     own = base.out.shape[1]
     raw = _raw(network, own, sample)
-    return Basis(network=network, own=own, **_scaled(raw, _blocks(base, embedded, len(chosen))))
+    outputs = base.out.shape[2]
+    plain = outputs if kept is None else kept
+    return Basis(network=network, own=own, kept=plain, **_scaled(raw, _blocks(base, embedded, len(chosen), plain)))
 
 
 def _by_length(z: Floats, embedded: int) -> Floats:
@@ -146,18 +152,19 @@ def without_heads(network: Network, outputs: int) -> Network:
     return replace(network, out=out, skip=skip, bias=bias)
 
 
-def _blocks(base: Network, embedded: int, each: int) -> NDArray[np.intp]:
-    """(D,) which part a column belongs to: embedding, features, landmarks near and wide, the base's outputs."""
+def _blocks(base: Network, embedded: int, each: int, kept: int) -> NDArray[np.intp]:
+    """(D,) which part a column is of: embedding, features, landmarks near and wide, the base's outputs, its heads."""
     z = np.where(np.arange(len(base.shift)) < embedded, 0, 1)
     sort = np.repeat([2, 3], each).reshape(-1, len(base.out)).T  # as `_units` dealt them out
-    return np.concatenate([z, sort.ravel(), np.full(base.out.shape[2], 4)]).astype(np.intp)
+    said = np.where(np.arange(base.out.shape[2]) < kept, 4, 5)
+    return np.concatenate([z, sort.ravel(), said]).astype(np.intp)
 
 
 def _scaled(raw: Floats, block: NDArray[np.intp]) -> dict[str, Floats]:
     shift = raw.mean(axis=0)
     variance = ((raw - shift) ** 2).mean(axis=0)
-    length = np.bincount(block, weights=variance, minlength=5)
-    wanted = np.array([LINEAR, LINEAR, 1.0, 1.0, LINEAR])
+    length = np.bincount(block, weights=variance, minlength=6)
+    wanted = np.array([LINEAR, LINEAR, 1.0, 1.0, LINEAR, HEADS])
     return {"shift": shift.astype(np.float32), "scale": (wanted / np.sqrt(np.maximum(length, LEAST)))[block]}
 
 

@@ -78,6 +78,7 @@ def fit(
     recipe: Recipe | None = None,
     engine: Engine | None = None,
     parent: str | None = None,
+    start: DifficultyModel | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> Fitted:
     """Fit heads to a log and write an artefact.
@@ -89,6 +90,7 @@ def fit(
         recipe: how to fit.
         engine: where the log's parts are worked on.
         parent: the version that decides now, for the manifest.
+        start: a classifier whose heads are started from; by default the recipe's base, which has none.
         say: told each phase.
 
     Raises:
@@ -97,13 +99,22 @@ def fit(
     recipe, engine = recipe or Recipe(), engine or LocalEngine()
     base = load(recipe.base)
     say("looking for poison")
+    if start is not None and start.inputs.schema != base.inputs.schema:
+        start = None  # its heads read other numbers
     found = quarantine(log, base, recipe.base, recipe.limits)
     clean = log.with_labels(found.labels)
     older, held = split(clean, recipe.holdout)
     rows = rows_of(clean, older, FOLDS)
     say(f"fitting {len(rows.models)} heads to {len(rows):,} labels")
     learnt = learn(
-        clean, rows, artefact=recipe.base, engine=engine, without=found.at, seed=recipe.seed, units=recipe.units
+        clean,
+        rows,
+        artefact=recipe.base,
+        engine=engine,
+        without=found.at,
+        seed=recipe.seed,
+        units=recipe.units,
+        start=start,
     )
     about: dict[str, Any] = {
         "data": [{"source": "decision log", "decisions": len(log), "labels": len(rows), "sha256": data_hash(log)}],
@@ -112,6 +123,7 @@ def fit(
         "learning": {
             "parent": parent,
             "base": base.version,
+            "started_from": (start or base).version,
             "models": dict(zip(rows.models, np.bincount(rows.model, minlength=len(rows.models)).tolist(), strict=True)),
             "shared_penalty": learnt.solution.shared,
             "own_penalty": learnt.solution.apart,

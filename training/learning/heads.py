@@ -13,7 +13,7 @@ from classifier.artefact import load
 from classifier.head import Network
 from classifier.model import DifficultyModel
 from training.engine import Engine, one_thread
-from training.learning.basis import UNITS, Basis, make_basis, without_heads
+from training.learning.basis import UNITS, Basis, make_basis
 from training.learning.dataset import Rows
 from training.learning.ingest import Log
 from training.learning.ridge import Solution, Sums, solve
@@ -62,6 +62,7 @@ def learn(
     without: Integers | None = None,
     seed: int = 0,
     units: int = UNITS,
+    start: DifficultyModel | None = None,
 ) -> Learnt:
     """Fit heads to rows of a log.
 
@@ -73,11 +74,12 @@ def learn(
         without: decisions that become no landmarks.
         seed: of the samples.
         units: landmarks of each sort.
+        start: a classifier of the same inputs to start from, heads and all; by default the base.
 
     Raises:
         DataError: no row has an input.
     """
-    base = load(artefact)
+    base = start or load(artefact)
     with one_thread():
         basis = basis_for(log, rows, base, artefact, without=without, seed=seed, units=units)
         sums = Sums.empty(len(rows.models), basis.width)
@@ -110,8 +112,8 @@ def basis_for(
     if not len(x):
         raise DataError("no query has its vectors in the log, or a text to make them from")
     layout = base.layout
-    bare = without_heads(base.network, layout.gate + bool(layout.trivial))
-    return make_basis(bare, x, base.inputs.sizes[0], units=units)
+    kept = layout.gate + bool(layout.trivial)
+    return make_basis(base.network, x, base.inputs.sizes[0], units=units, kept=kept)
 
 
 def finish(basis: Basis, solution: Solution, models: tuple[str, ...], phi: Floats, rows: Rows) -> Learnt:

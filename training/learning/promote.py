@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from classifier.assignments import SHIPPED
+from classifier.model import DifficultyModel
 from classifier.registry import Registry
 from classifier.registry_writer import RegistryWriter
 from training.engine import Engine
@@ -78,7 +79,10 @@ def nightly(
     number = next_version(list(state.manifests), name)
     folder = work / "artefacts" / f"{name}-{number}"
     parent = state.serving(tenant).active
-    fitted = fit(log, folder, name=name, version=number, recipe=recipe, engine=engine, parent=parent, say=say)
+    start = everyones(writer.reader, tenant)
+    fitted = fit(
+        log, folder, name=name, version=number, recipe=recipe, engine=engine, parent=parent, start=start, say=say
+    )
     say("proving")
     found = evaluate(fitted.log, fitted.held, fitted.model, artefact=recipe.base)
     verdicts = judge(found, gates or Gates())
@@ -96,6 +100,12 @@ def nightly(
         verdicts=verdicts,
         report=report,
     )
+
+
+def everyones(registry: Registry, tenant: str | None) -> DifficultyModel | None:
+    """What a tenant's own heads start from: everyone's, where such were promoted."""
+    active = registry.state().serving(None).active
+    return None if tenant is None or active is None or active == SHIPPED else registry.load(active)
 
 
 def found_in_words(found: Evaluation) -> str:

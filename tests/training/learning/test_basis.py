@@ -39,6 +39,22 @@ def test_heads_of_an_earlier_night_are_left_out() -> None:
     assert np.allclose(without_heads(network, outputs).outputs_many(X), MODEL.network.outputs_many(X), atol=1e-4)
 
 
+def test_heads_that_are_started_from_are_a_part_of_phi_and_give_way_to_the_new_ones() -> None:
+    kept, embedded = MODEL.network.out.shape[2], MODEL.inputs.sizes[0]
+    first = make_basis(MODEL.network, X, embedded, units=8)
+    everyones = first.with_heads(DRAW.normal(size=(first.width, 2)), np.zeros(2))
+    basis = make_basis(everyones, X, embedded, units=8, kept=kept)
+    assert basis.width == first.width + 2
+    same = np.zeros((basis.width, 1))
+    same[-1] = 1.0  # the second head, whatever else
+    network = basis.with_heads(same, np.zeros(1))
+    assert network.out.shape[2] == kept + 1
+    own = network.outputs_many(X).mean(axis=1)[:, -1]
+    former = everyones.outputs_many(X).mean(axis=1)[:, -1]
+    assert np.corrcoef(own, former)[0, 1] > 0.9999
+    assert np.allclose(network.outputs_many(X)[:, :, :kept], MODEL.network.outputs_many(X), atol=1e-3)
+
+
 def test_parts_of_phi_have_equal_length_and_a_small_sample_gives_fewer_landmarks() -> None:
     basis = make_basis(MODEL.network, X[:30], MODEL.inputs.sizes[0])
     assert basis.width == X.shape[1] + 2 * 28 + MODEL.network.out.shape[2]

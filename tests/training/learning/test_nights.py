@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from classifier import Query
+from classifier.model import DifficultyModel
 from classifier.registry_writer import RegistryWriter
 from classifier.signing import Signer, create_key
 from tests.training.learning.logs import log, results
@@ -61,6 +62,24 @@ def test_a_better_classifier_is_promoted_with_its_report_and_decides_for_whom_it
     assert "data:image/png;base64" in page
     assert "http" not in page.replace("http-equiv", "")
     assert json.loads(night.report.with_suffix(".json").read_text())["passed"] is True
+
+
+def test_a_tenants_own_heads_start_from_everyones_and_learn_from_little(
+    logs: str, writer: RegistryWriter, tmp_path: Path
+) -> None:
+    everyone = nightly(logs, writer, work=tmp_path / "work", recipe=Recipe(units=8))
+    assert everyone.promoted
+    few = log(tmp_path / "few", Traffic(records=120, tenants=1, seed=3), results(tmp_path / "few", 300, seed=3))
+    night = nightly(few, writer, work=tmp_path / "work", tenant="gen-0", recipe=Recipe(units=8), promote=False)
+    assert night.fitted.about["learning"]["started_from"] == everyone.version
+    read = read_log(few, tenant="gen-0")
+    alone = fit(read, tmp_path / "alone", name="alone", version=1, recipe=Recipe(units=8))
+
+    def told(model: DifficultyModel) -> float:
+        return model.estimate(Query(text=EASY)).heads["tiny-7b"] - model.estimate(Query(text=HARD)).heads["tiny-7b"]
+
+    assert told(night.fitted.model) > told(alone.model)
+    assert set(night.fitted.model.layout.heads) == {"big-70b", "tiny-7b"}
 
 
 def test_equal_logs_and_seeds_give_equal_weights(logs: str, tmp_path: Path) -> None:
