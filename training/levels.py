@@ -31,7 +31,7 @@ Floats = NDArray[np.floating[Any]]
 
 FULL_EVIDENCE: Final = 3.0  # models that speak for a level until more add nothing to its weight
 # Logits of success per deviation; .75 to 1 and -.3 to -.6 differ by .002 of mean AUROC.
-PRIOR: Final = {"share_letters": 1.0, "log_stem": -0.5}
+PRIOR: Final = {"share_letters": 0.75, "log_stem": -0.4}
 # The logit of triviality is fitted on noisy inputs and is therefore timid: of unseen trivial prompts nine in ten exceed
 # -GATE_SHIFT, of ulab_llmrouter's questions, the shortest of all files', six in a thousand.
 GATE_SLOPE: Final = 3.0
