@@ -121,8 +121,9 @@ def _decisions(calls: int) -> dict[str, float]:
         for i in range(MODELS)
     ]
     catalog, draw = Catalog(models), Random(0)  # noqa: S311 - made-up difficulties
+    kinds = {"knowledge": 0.4, "puzzle": 0.3, "mathematics": 0.2, "code": 0.1}  # in doubt, as the classifier often is
     forecasts = [
-        Forecast(difficulty=d, success={m.id: max(0.0, min(1.0, m.ability + 0.5 - d)) for m in models})
+        Forecast(difficulty=d, kinds=kinds, success={m.id: max(0.0, min(1.0, m.ability + 0.5 - d)) for m in models})
         for d in (draw.random() for _ in range(calls))
     ]
 

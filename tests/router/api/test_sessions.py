@@ -96,6 +96,27 @@ def test_another_model_gets_the_history_without_the_thinking_of_the_last(
     assert sent == [False, True, False]
 
 
+def test_a_fallback_gets_the_history_without_the_thinking_of_the_model_that_failed(
+    client: httpx.Client, upstream: FakeUpstream, session: str
+) -> None:
+    thought = {"thinking_blocks": [{"type": "thinking", "thinking": "hm", "signature": "s"}]}
+    history = [
+        {"role": "user", "content": TASK.format("y")},
+        {"role": "assistant", "content": "I have.", **thought},
+        {"role": "user", "content": "Prove it, step by step."},
+    ]
+    body = {"model": "auto", "messages": history, "rung": {"session_id": session, "cache": "off", "quality": 1.0}}
+    maker = client.post("/v1/chat/completions", json=body).headers["x-rung-model"]
+    upstream.received.clear()
+    upstream.say(Answer(status=500), Answer())
+    served = client.post("/v1/chat/completions", json=body)
+    assert served.headers["x-rung-model"] != maker
+    asked = [
+        (received.body["model"], "thinking_blocks" in received.body["messages"][1]) for received in upstream.received
+    ]
+    assert asked == [(f"fake-{maker}", True), (f"fake-{served.headers['x-rung-model']}", False)]
+
+
 def test_a_long_prompt_that_a_provider_has_in_its_cache_is_priced_so(
     client: httpx.Client, upstream: FakeUpstream, session: str
 ) -> None:
