@@ -119,12 +119,12 @@ class Race:
         for task, attempt in running.items():
             result = (await asyncio.gather(task, return_exceptions=True))[0]
             self._health.abandoned(attempt.model)
-            lost = await _left(field.way, attempt, result)
+            lost = await lost_by(field.way, attempt, result)
             if lost is not None:
                 course.outrun(course.current, lost)
 
 
-async def _left(way: Way[T], attempt: Attempt, result: T | BaseException) -> Lost | None:
+async def lost_by(way: Way[T], attempt: Attempt, result: T | BaseException) -> Lost | None:
     """What an attempt that nobody waits for may be billed; None for one that its provider has refused."""
     if isinstance(result, Starved):
         if result.close is not None:

@@ -16,7 +16,7 @@ from classifier.sameness import REACH, Asked, Vector, same
 
 MAX_QUESTIONS = 5_000  # of all tenants together: some 2 KB each, a third of which are the marks of 100 words
 MAX_ON_SHELF = 1_000  # a matrix of a megabyte, through which a search goes in 0.1 ms
-NEAREST = 4  # candidates that the guards look at: others at no distance differ in what vectors cannot see
+NEAREST = 16  # candidates that the guards look at: many lie at no distance, differing in what vectors cannot see
 _SLACK = 0.5  # squared distances out of a single-precision product are off by less
 _FIRST_ROWS = 8
 

@@ -128,3 +128,20 @@ def test_any_text_is_read_the_same_after_it_was_kept(reader: Reader, text: str, 
     assert np.array_equal(again.vector, asked.vector)
     another = reader.read(other)
     assert another is None or same(again, another) == same(asked, another)
+
+
+@pytest.mark.parametrize("word", ["harmless", "employee", "possible", "readable", "cats", "b2b12", "zzyzx", "größe"])
+def test_words_that_are_short_or_have_an_opposite_or_are_unknown_have_no_variants(reader: Reader, word: str) -> None:
+    asked = reader.read(f"Explain {word} to us")
+    assert asked is not None
+    assert [bool(stem) for stem in asked.stems] == [True, False, False, False]
+
+
+def test_names_have_no_variants_and_are_not_mended(reader: Reader) -> None:
+    asked = reader.read("Explain what Effects wrote")
+    plain = reader.read("Explain what effects wrote")
+    assert asked is not None
+    assert plain is not None
+    assert (asked.stems[2], bool(plain.stems[2])) == (b"", True)
+    assert asked.marks == plain.marks
+    assert not alike(reader, "Tell us what Goverment wrote", "Tell us what government wrote")

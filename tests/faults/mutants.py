@@ -212,7 +212,7 @@ def _may_change(node: ast.AST) -> bool:
         case ast.BoolOp() | ast.If() | ast.IfExp() | ast.UnaryOp(op=ast.Not()):
             return True
         case _:
-            return isinstance(node, ast.Expr | ast.Return) and node.value is not None
+            return isinstance(node, ast.Expr | ast.Return) and ast.unparse(node) not in {"return", "return None"}
 
 
 def _change(node: ast.AST) -> str:

@@ -9,11 +9,13 @@ import pytest
 from pydantic import SecretStr
 
 from policies.types import Attempt
-from router.course import Course
+from router.attempts import Starved, Way
+from router.course import Course, Lost
 from router.dispatch import Dispatcher, Trail
-from router.errors import UpstreamError
+from router.errors import UpstreamError, UpstreamTimeout
 from router.health import Health
 from router.hedging import AT_ONCE, LEAST_SEEN, Hedges, Terms, second
+from router.race import lost_by
 from router.store import Hold
 from router.testing import Answer, FakeUpstream, Fault
 from router.upstream.client import UpstreamClient
@@ -253,3 +255,44 @@ def test_the_second_is_of_the_tier_another_model_and_rather_of_another_provider(
     assert second(plan[0], plan, where, ("c",)) == plan[1]
     assert second(plan[0], plan, where, ("b", "c")) is None
     assert second(plan[3], plan, where, ()) is None
+
+
+@pytest.mark.parametrize(
+    ("ended", "billed"),
+    [
+        (UpstreamError("refused"), False),
+        (UpstreamTimeout("late"), True),
+        (asyncio.CancelledError(), True),
+        ("an answer", True),
+    ],
+    ids=["refused", "timed out", "cancelled", "answered"],
+)
+async def test_whoever_may_have_worked_is_billed(ended: object, billed: bool) -> None:
+    left: list[object] = []
+
+    async def leave(loser: Attempt, result: object) -> Lost:
+        left.append(result)
+        return Lost(attempt=loser, output_chars=7)
+
+    way: Way[object] = Way(ask=lambda _attempt, _seconds: asyncio.sleep(0), leave=leave, stream=False)
+    lost = await lost_by(way, PLAN[0], ended)
+    assert (lost is not None) == billed
+    assert left == (["an answer"] if ended == "an answer" else [])
+    broken = UpstreamError("broke in the middle")
+    broken.answered = True
+    assert await lost_by(way, PLAN[0], broken) == Lost(attempt=PLAN[0])
+
+
+async def test_a_starved_loser_is_billed_as_reported_and_closed() -> None:
+    closed: list[str] = []
+
+    async def close() -> None:
+        closed.append("closed")
+
+    async def leave(_loser: Attempt, _result: object) -> Lost:
+        raise AssertionError("it has no result to leave")
+
+    way: Way[object] = Way(ask=lambda _attempt, _seconds: asyncio.sleep(0), leave=leave, stream=False)
+    lost = Lost(attempt=PLAN[1], output_chars=3)
+    assert await lost_by(way, PLAN[1], Starved("nothing", lost, close)) == lost
+    assert closed == ["closed"]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import random
 import socket
 import subprocess
 import time
@@ -154,6 +156,36 @@ async def test_the_bound_on_answers_bounds_questions_too(near_store: Store) -> N
         await keep(near_store, "acme", f"k{number}", f"What is {number} plus {number}?", b"x")
     answers = [await found(near_store, "acme", f"what is {number} plus {number}") for number in range(5)]
     assert [answer is not None for answer in answers] == [False, False, True, True, True]
+
+
+async def test_no_tenant_ever_gets_another_s_answer_whatever_is_asked_and_cancelled(near_store: Store) -> None:
+    draw, tenants = random.Random(7), [f"t{number}" for number in range(12)]  # noqa: S311 - the same run every time
+    for tenant in tenants:
+        await near_store.directory.declare_tenant(tenant)
+        await near_store.purge(tenant)
+    ways = ("What is the capital of {0}?", "what's the capital of {0}", "please, capital of {0}?", "hi, capital of {0}")
+    places = [f"region {number}" for number in range(8)]
+    hits = 0
+
+    async def one(number: int) -> None:
+        nonlocal hits
+        tenant, place, group = draw.choice(tenants), draw.choice(places), f"g{draw.randrange(2)}"
+        words = draw.choice(ways).format(place)
+        answer = await found(near_store, tenant, words, group)
+        if answer is None:
+            await keep(near_store, tenant, f"k{number}", words, f"{tenant} {group} {place}".encode(), group)
+        else:
+            hits += 1
+            assert answer == f"{tenant} {group} {place}".encode()
+
+    for start in range(0, 2_000, 20):
+        tasks = [asyncio.create_task(one(number)) for number in range(start, start + 20)]
+        await asyncio.sleep(0)
+        for task in draw.sample(tasks, 2):
+            task.cancel()
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+        assert all(result is None or isinstance(result, asyncio.CancelledError) for result in results), results
+    assert hits > 1_000
 
 
 async def test_a_purge_by_another_process_empties_the_memory(store: Store) -> None:
