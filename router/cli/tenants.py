@@ -120,6 +120,7 @@ def set_budget(
     alert: Annotated[
         list[float] | None, typer.Option(help="A share of the limit at which you are told; may be given several times.")
     ] = None,
+    plain: Annotated[bool, typer.Option("--plain", help="Forget what the budget said beside its limit.")] = False,
 ) -> None:
     """Set or change a budget. What was spent in the window already counts; what is left out stays as it was."""
     nano, period = dollars(limit), _window(window)
@@ -137,7 +138,8 @@ def set_budget(
         scope = "" if key is None else f"key:{key}"
         name = f"{scope} {period.word}".strip()
         before = next((grant.terms for grant in await store.ledger.budgets(tenant) if grant.name == name), Terms())
-        await store.ledger.set_budget(tenant, name, nano, period, scope=scope, terms=_changed(before, given))
+        terms = _changed(Terms() if plain else before, given)
+        await store.ledger.set_budget(tenant, name, nano, period, scope=scope, terms=terms)
 
     with_store(work)
     print(f"{tenant}: ${usd(nano)} per {period.word}" + (f" for key {key}" if key else ""))

@@ -46,13 +46,13 @@ async def every_route_denies_by_default(rig: Rig) -> list[Finding]:
     opened = [
         f"{who} {method} {path}"
         for (method, path), (who, named) in itertools.product(routes, shut.items())
-        if await _status(stage, method, path.format(model="small", decision_id=decision), named) not in _shut(path)
+        if await _status(stage, method, _filled(path, decision, own), named) not in _shut(path)
     ]
     opened += [
         f"a tenant {method} {path}"
         for method, path in routes
         if path.startswith("/v1/admin")
-        and await _status(stage, method, path, {"authorization": bearer[own]}) != FORBIDDEN
+        and await _status(stage, method, _filled(path, decision, own), {"authorization": bearer[own]}) != FORBIDDEN
     ]
     wanted = {
         "own decision": (await _status(stage, "GET", f"/v1/decisions/{decision}", {"authorization": bearer[own]}), 200),
@@ -79,6 +79,11 @@ async def every_route_denies_by_default(rig: Rig) -> list[Finding]:
             holds=not opened and not wrong and len(routes) >= 5,
         )
     ]
+
+
+def _filled(path: str, decision: str, tenant: str) -> str:
+    """A path of the description with something in its places."""
+    return path.format(model="small", decision_id=decision, tenant=tenant)
 
 
 def _shut(path: str) -> set[int]:

@@ -229,3 +229,27 @@ def test_the_cache_tells_what_it_saved_and_forgets_a_tenant(folder: Path) -> Non
     assert "acme: 0 answers forgotten" in run("cache", "purge", "acme")
     told = run("cache", "saved", "acme", "--month", "2026-11")
     assert "acme 2026-11: $0.00 saved by 0 answers to equal questions (hit)" in told
+
+
+def test_a_budgets_terms_are_set_kept_and_forgotten(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("tenants", "create", "acme")
+    run("tenants", "create", "search@acme", "--budget", "2")
+    terms = ("--soft", "0.8", "--rollover", "0.5", "--rollover-cap", "30", "--alert", "0.9", "--alert", "0.1")
+    run("tenants", "set-budget", "acme", "10", "--window", "day", *terms)
+    assert "budget day (day): $10.00, $10.00 left; soft from 80%; at this pace" in run("tenants", "show", "acme")
+    run("tenants", "set-budget", "acme", "20", "--window", "day")
+    told = run("tenants", "show", "acme")
+    assert "budget day (day): $20.00, $20.00 left; soft from 80%" in told, "what is left out stays as it was"
+    assert "of it search@acme: $0.00 this month" in told
+    assert "budget @acme day (day): $20.00" in run("tenants", "show", "search@acme")
+    run("tenants", "set-budget", "acme", "20", "--window", "day", "--plain")
+    assert "soft" not in run("tenants", "show", "acme")
+    assert "acme: exact" in run("ledger", "verify", "acme")
+    for wrong, why in (
+        (("--soft", "3"), "0 to 1"),
+        (("--alert", "0"), "above 0"),
+        (("--rollover", "0.5", "--window", "total"), "next window"),
+    ):
+        assert why in refused(capsys, monkeypatch, "tenants", "set-budget", "acme", "20", *wrong)
