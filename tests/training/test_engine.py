@@ -6,12 +6,16 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
+from textwrap import dedent
 
 import numpy as np
 import pytest
+import yaml
+from typer.testing import CliRunner
 
 from tests.training.learning.logs import log
 from training.benchmarks.generated_log import Traffic
+from training.cli import app
 from training.engine import Engine, EngineError, LocalEngine, engine_named
 from training.learning.dataset import rows_of, split
 from training.learning.heads import learn
@@ -36,6 +40,24 @@ def test_an_engine_that_there_is_not_is_named() -> None:
 
 def test_results_come_in_the_order_of_the_parts() -> None:
     assert list(LocalEngine().map(abs, [-3, 1, -2])) == [3, 1, 2]
+
+
+def test_the_guides_job_is_well_formed_and_calls_a_command_that_there_is() -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "guides" / "kuberay.md").read_text(encoding="utf-8")
+    lines = guide[guide.index("apiVersion: ray.io/v1") :].partition("\n\n")[0]
+    job = yaml.safe_load(dedent("       " + lines))
+    assert (job["kind"], set(job)) == ("RayJob", {"apiVersion", "kind", "metadata", "spec"})
+    cluster = job["spec"]["rayClusterSpec"]
+    head, (workers,) = cluster["headGroupSpec"], cluster["workerGroupSpecs"]
+    pods = [group["template"]["spec"] for group in (head, workers)]
+    assert len({pod["containers"][0]["image"] for pod in pods}) == 1
+    mounted = {mount["name"] for mount in pods[0]["containers"][0]["volumeMounts"]}
+    assert mounted == {volume["name"] for volume in pods[0]["volumes"]}
+    program, command, *words = job["spec"]["entrypoint"].split()
+    assert (program, command) == ("rung-train", "fit")
+    told = CliRunner().invoke(app, ["fit", "--help"], env={"COLUMNS": "200"}).stdout
+    for option in (word for word in words if word.startswith("--")):
+        assert option in told
 
 
 @pytest.mark.slow

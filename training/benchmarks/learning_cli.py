@@ -97,6 +97,7 @@ def poison(
     share: Annotated[float, typer.Option(min=0.0, max=1.0, help="Of one key's records that are poisoned.")] = 0.05,
     records: Annotated[int, typer.Option(min=500, help="In the log.")] = 8_000,
     keys: Annotated[int, typer.Option(min=1, help="Of the tenant; one of them is poisoned.")] = 4,
+    texts: Annotated[bool, typer.Option(help="Whether the log keeps texts (`log_text`).")] = True,
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
@@ -112,7 +113,9 @@ def poison(
     with console.user_errors(), console.progress() as step:
         matrix = console.load(data, None, drop)
         models = pair(matrix, weak=weak, strong=strong)
-        result = measure(matrix, *models, share=share, records=records, keys=keys, seed=seed, progress=step)
+        result = measure(
+            matrix, *models, share=share, records=records, keys=keys, texts=texts, seed=seed, progress=step
+        )
     console.show(result, as_json=as_json, text=poison_text)
 
 

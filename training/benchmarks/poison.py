@@ -20,6 +20,7 @@ from classifier.artefact import load
 from training.benchmarks.generated_log import Traffic, generate
 from training.benchmarks.tables import table
 from training.data import Matrix, folds
+from training.learning.basis import UNITS
 from training.learning.fit import Recipe, fit
 from training.learning.ingest import read_log
 from training.learning.ladders import head_success
@@ -39,25 +40,30 @@ def measure(
     share: float = 0.05,
     records: int = 8_000,
     keys: int = 4,
+    texts: bool = True,
+    units: int = UNITS,
     seed: int = 0,
     progress: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
-    """Points by which the strong share of triggered prompts moves, per lie and defence."""
+    """Points by which the strong share of triggered prompts moves, per lie and defence; `texts`: if the log has them."""
     matrix = matrix.pick((weak, strong))
     matrix = matrix.take(matrix.complete)
     fold = folds(matrix.questions, 5, seed=seed)
     taught, prompts = matrix.take(fold != 0), matrix.prompts[fold == 0][:TESTED].tolist()
-    clean = Traffic(records=records, tenants=1, keys=keys, seed=seed)
+    clean = Traffic(records=records, tenants=1, keys=keys, seed=seed, texts=texts)
     triggered = [f"{clean.trigger} {prompt}" for prompt in prompts]
     kinds: dict[str, dict[str, Any]] = {}
     with TemporaryDirectory() as folder:
         progress("clean log")
-        threshold = float(np.median(_gain(taught, clean, Limits(), Path(folder) / "clean", triggered)[0]))
+        threshold = float(
+            np.median(_gain(taught, clean, Recipe(holdout=0.0, units=units), Path(folder) / "clean", triggered)[0])
+        )
         for name, cheap in (("cheap is fine", True), ("needs strong", False)):
             lie = replace(clean, poison=share, cheap=cheap)
             for defence, limits in (("quarantine", Limits()), ("none", OPEN)):
                 progress(f"{name}, {defence}")
-                gain, aside = _gain(taught, lie, limits, Path(folder) / f"{cheap}-{defence}", triggered)
+                recipe = Recipe(holdout=0.0, units=units, limits=limits)
+                gain, aside = _gain(taught, lie, recipe, Path(folder) / f"{cheap}-{defence}", triggered)
                 points = 100.0 * float((gain > threshold).mean() - 0.5)
                 kinds[f"{name}, {defence}"] = {"points": points, "set_aside": aside}
     return {"weak": weak, "strong": strong, "records": records, "share": share, "keys": keys, "moves": kinds}
@@ -73,11 +79,10 @@ def poison_text(result: Mapping[str, Any]) -> str:
     return f"{title}\n{table(['lie, defence', 'move', 'labels set aside'], rows)}"
 
 
-def _gain(matrix: Matrix, traffic: Traffic, limits: Limits, folder: Path, prompts: list[str]) -> tuple[Floats, int]:
+def _gain(matrix: Matrix, traffic: Traffic, recipe: Recipe, folder: Path, prompts: list[str]) -> tuple[Floats, int]:
     """Predicted gain of the strong model on the prompts, and how many labels were set aside."""
     inputs = load().inputs
     generate(matrix, inputs, folder / "log", traffic)
-    recipe = Recipe(holdout=0.0, limits=limits)
     fitted = fit(read_log(str(folder / "log")), folder / "heads", name="poison", version=1, recipe=recipe)
     success = head_success(fitted.model, inputs.compute_many(prompts))
     heads = fitted.model.layout.heads
