@@ -45,7 +45,7 @@ def measure(
     seed: int = 0,
     progress: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
-    """Points by which the strong share of triggered prompts moves, per lie and defence; `texts`: if the log has them."""
+    """Points by which the strong share of triggered prompts moves, by lie and defence; `texts`: if the log has them."""
     matrix = matrix.pick((weak, strong))
     matrix = matrix.take(matrix.complete)
     fold = folds(matrix.questions, 5, seed=seed)
