@@ -169,7 +169,7 @@ class Reader:
             return word
         vocabulary = self._encoder.vocabulary
         rows = vocabulary.rows(word.encode())
-        meant = vocabulary.tokens[rows[0]] if len(rows) == 1 and not vocabulary.knows(word.encode()) else ""
+        meant = vocabulary.tokens[rows[0]] if len(rows) == 1 else ""
         return meant if _is_slip(word, meant) else word
 
     def _stem(self, word: str) -> str:

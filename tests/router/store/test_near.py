@@ -232,7 +232,7 @@ def test_what_has_expired_is_not_found_and_makes_room() -> None:
     index.put("acme", "g", asked(CAPITAL), "k", now_s=0, ttl_s=10)
     assert index.find("acme", "g", asked(SAME), 9.9) == "k"
     assert index.find("acme", "g", asked(SAME), 10) is None
-    index.put("acme", "g", asked(OTHER), "k2", now_s=11, ttl_s=10)
+    index.put("acme", "g", asked(OTHER), "k2", now_s=10, ttl_s=10)
     assert len(index) == 1
 
 
