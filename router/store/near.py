@@ -123,7 +123,7 @@ class SearchNear:
         blob = question.asked.vector.tobytes()
         query = f"(@g:{{{question.group}}})=>[KNN {NEAREST} @v $v AS d]"
         words = ("FT.SEARCH", INDEX, query, "PARAMS", 2, "v", blob, "RETURN", 2, "v", "m", "LIMIT", 0, NEAREST)
-        own = names.of(tenant, "").replace("b:", PREFIX, 1)
+        own = PREFIX + names.of(tenant, "").removeprefix("b:")
 
         def read(reply: Reply) -> str | None:
             for name, fields in _documents(reply):
