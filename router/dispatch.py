@@ -228,7 +228,7 @@ class Dispatcher:
             course.current = attempt
             self.health.called(attempt.model)
             try:
-                result = await self._once(Field(plan=plan, targets=targets, ask=ask, way=way), course, attempt)
+                result = await self._once(attempt, course, ask, plan=plan, targets=targets, way=way)
                 attempt = course.current
             except UpstreamError as error:
                 attempt = course.current
@@ -253,11 +253,20 @@ class Dispatcher:
             else:
                 return _trail(course, attempt, len(course.tried) + 1), result
 
-    def _once(self, field: Field[T], course: Course, attempt: Attempt) -> Awaitable[T]:
+    def _once(
+        self,
+        attempt: Attempt,
+        course: Course,
+        ask: Callable[[Attempt], Awaitable[T]],
+        *,
+        plan: tuple[Attempt, ...],
+        targets: Mapping[str, UpstreamModel],
+        way: Way[T],
+    ) -> Awaitable[T]:
         """The attempt, with another one beside it where that is wanted and it is the first."""
         if course.hedging is None or course.tried:
-            return field.ask(attempt)
-        return self.race.run(field, course, attempt)
+            return ask(attempt)
+        return self.race.run(Field(plan=plan, targets=targets, ask=ask, way=way), course, attempt)
 
     def _failed(
         self, attempt: Attempt, targets: Mapping[str, UpstreamModel], course: Course, error: UpstreamError | Starved
