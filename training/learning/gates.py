@@ -6,7 +6,7 @@ least_effective     effective sample size of the estimate                       
 least_support       share of the candidate's choices that the log ever tried                      0.8
 least_gain          the utility gain's interval lies above it, in right answers a query           0.0
 most_slice_fall     no slice falls by more, as far as its interval tells                          0.02
-most_calibration_error   expected calibration error of any head; above it, not above the present one   0.12
+most_brier_rise     no head's squared error rises by more                                          0.02
 """
 
 from __future__ import annotations
