@@ -283,3 +283,9 @@ async def test_rebuilt_windows_are_kept_as_long_as_others(acme: Store) -> None:
     days = {key.split(":")[3]: await acme.connection.ask(Ask(("TTL", key), int)) / 86_400 for key in keys}
     assert 99 < days["d"] <= 101
     assert 799 < days["m"] <= 831
+
+
+async def test_the_proof_of_a_tenant_that_bought_nothing_is_zero(store: Store) -> None:
+    await store.directory.create_tenant("frugal")
+    proof = await store.books.verify("frugal")
+    assert (proof.spent_nano, proof.entries, proof.differences) == (0, 0, ())

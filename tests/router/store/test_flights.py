@@ -122,3 +122,9 @@ async def test_a_request_without_single_flight_neither_leads_nor_follows(store: 
         opening = await store.opening("acme", request_id="r", cache_key="k", rules=rules(("", Limits(concurrency=9))))
         assert opening.role is Role.ALONE
     assert await store.connection.ask(Ask(("EXISTS", "b:{acme}:f:k"), int)) == 0
+
+
+async def test_a_leader_s_lease_is_as_long_as_it_was_asked_for(connection: Connection) -> None:
+    await connection.ask(Flights(connection).look_ask("acme", "k", "r", lease_s=30))
+    left_ms = await connection.ask(Ask(("PTTL", "b:{acme}:f:k"), int))
+    assert 29_000 < left_ms <= 30_000
