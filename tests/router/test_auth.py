@@ -26,6 +26,11 @@ def test_one_token_is_taken_from_either_header(headers: list[tuple[bytes, bytes]
     assert presented_token(headers) == TOKEN.decode()
 
 
+def test_the_longest_token_that_is_read_is_read() -> None:
+    longest = b"x" * MAX_TOKEN_BYTES
+    assert presented_token([(b"authorization", b"Bearer " + longest)]) == longest.decode()
+
+
 @pytest.mark.parametrize(
     "headers",
     [

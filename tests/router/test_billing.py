@@ -41,3 +41,9 @@ def test_parts_larger_than_their_whole_are_billed_by_the_whole_and_marked() -> N
 def test_a_reported_zero_is_zero_and_a_missing_report_is_not() -> None:
     assert bill(PRICES, Usage(input=0, output=0), input_chars=400, output_chars=400).cost_nano == 0
     assert bill(PRICES, Usage(), input_chars=400, output_chars=400).cost_nano == 100 * 2_000 + 100 * 10_000
+
+
+@given(st.integers(0, 10**6), st.integers(0, 10**6), st.integers(0, 10**6))
+def test_what_was_read_from_the_providers_cache_has_its_own_price(fresh: int, read: int, written: int) -> None:
+    usage = Usage(input=fresh + read + written, cached_read=read, cached_write=written, output=0)
+    assert bill(PRICES, usage, input_chars=0, output_chars=0).cost_nano == (fresh + written) * 2_000 + read * 500

@@ -68,7 +68,7 @@ def status_of(heard: bytes) -> int:
         ("HEAD /healthz HTTP/1.1", 200),
         ("OPTIONS /v1/chat/completions HTTP/1.1", 405),
         ("OPTIONS * HTTP/1.1", 404),
-        ("TRACE / HTTP/1.1", 404),
+        ("TRACE / HTTP/1.1", 405),
         ("GET http://elsewhere.example/healthz HTTP/1.1", 200),
         ("GET /v1/%6d%6fdels/small HTTP/1.1", 401),
         ("GET /v1/nothing%00 HTTP/1.1", 404),

@@ -83,6 +83,8 @@ async def test_an_account_that_was_lost_fails_closed_until_it_is_rebuilt_from_th
     proof = await acme.books.rebuild("acme", acme.epoch)
     after = await acme.ledger.standing("acme", ["key:0"])
     assert proof.exact
+    generation = (await acme.directory.tenant("acme")).generation
+    assert await acme.connection.ask(Ask(("HGET", "b:{acme}:acct", "gen"), text)) == generation
     assert (after.total, after.budgets) == (before.total, before.budgets)
     await acme.ledger.reserve("acme", "h", 1)
 

@@ -214,6 +214,12 @@ async def test_tenants_are_created_once_listed_and_changed_by_declaration(store:
     assert [tenant.name for tenant in await directory.tenants()] == ["A2", "b"]
 
 
+async def test_a_new_tenant_has_its_books(store: Store) -> None:
+    await store.directory.create_tenant("new")
+    hold = await store.ledger.reserve("new", "first", 7)
+    assert (await store.ledger.settle(hold, 5)).charged_nano == 5
+
+
 @pytest.mark.parametrize("odd", ["", "A", "a}b", "{a", "a:b", "x" * 64, "ü", "a b", ".a", "a\n"])
 async def test_an_id_that_would_leave_its_slot_is_refused(store: Store, odd: str) -> None:
     with pytest.raises(ValueError, match="tenant's id"):

@@ -211,9 +211,11 @@ async def test_windows_are_those_of_the_utc_calendar(
 ) -> None:
     ledger.frozen_ms = at(*now)
     await ledger.set_budget("acme", "daily", 1, Window.DAY)
+    await ledger.set_budget("acme", "ever", 1, Window.TOTAL)
     budgets = {budget.name: budget for budget in (await ledger.standing("acme")).budgets}
     assert budgets["daily"].starts_at * 1000 == at(*day)
     assert budgets["daily"].ends_at == budgets["daily"].starts_at + 86_400
+    assert (budgets["ever"].starts_at, budgets["ever"].ends_at) == (0, None)
     assert (budgets["main"].starts_at * 1000, (budgets["main"].ends_at or 0) * 1000) == (
         at(*month_start),
         at(*month_end),

@@ -48,7 +48,7 @@ async def test_a_share_of_what_is_left_is_in_the_next_windows_limit(acme: Store)
     await spend(acme, "a", 399)
     freeze(acme, 2026, 3, 2)
     today = await budget(acme)
-    assert (today.limit_nano, today.rolled_nano, today.spent_nano) == (1300, 300, 0)
+    assert (today.limit_nano, today.rolled_nano, today.spent_nano, today.soft) == (1300, 300, 0, None)
     await spend(acme, "b", 1300)
     with pytest.raises(BudgetExhausted, match=r"\$0.000001"):
         await spend(acme, "c", 1)
