@@ -6,7 +6,7 @@ import itertools
 import json
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -27,7 +27,7 @@ def question(**fields: Any) -> bytes:
 
 
 @contextmanager
-def connected(gateway: Running) -> Iterator[socket.socket]:
+def connected(gateway: Running) -> Generator[socket.socket]:
     host, port = gateway.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=10) as connection:
         yield connection
@@ -175,7 +175,7 @@ def test_a_request_id_that_is_not_a_plain_word_is_replaced(gateway: Running, giv
     ],
 )
 def test_an_odd_wish_in_a_header_is_named(client: httpx.Client, upstream: FakeUpstream, name: str, value: str) -> None:
-    headers = {"content-type": "application/json", name: value.encode("latin-1")}
+    headers = [(b"content-type", b"application/json"), (name.encode(), value.encode("latin-1"))]
     reply = client.post("/v1/chat/completions", content=question(), headers=headers)
     assert reply.status_code == 400, reply.text
     assert reply.json()["error"]["param"] == name
