@@ -96,6 +96,8 @@ def test_no_usage_within_the_cap_costs_more_than_the_worst_case(
     expected = expected_nano(prices, input_tokens=prompt, answer=answer, thinking=thought, choices=choices)
     assert worst >= spent
     assert worst >= expected
+    produced = choices * (answer + thought)
+    assert expected == cost_nano(prices, input_tokens=prompt, output_tokens=produced, reasoning=choices * thought)
 
 
 @pytest.mark.parametrize(
