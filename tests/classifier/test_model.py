@@ -91,6 +91,12 @@ def test_the_same_text_gives_the_same_estimate_whatever_was_asked_before() -> No
     assert judge(ORDINARY) == first
 
 
+@given(st.floats(0, 1))
+def test_success_between_the_levels_is_interpolated(ability: float) -> None:
+    estimate = judge(ORDINARY)
+    assert estimate.success_at(ability) == np.interp(ability, estimate.abilities, estimate.success)
+
+
 def test_texts_judged_together_are_judged_as_alone() -> None:
     texts = [
         "",
