@@ -14,7 +14,7 @@ from policies.cost import usd
 from policies.profile import EVEN, Profile
 from router.alert_words import told as told_alert
 from router.pacing import lasts_until
-from router.store import Alert, Budget, Key, Meter, Standing, Store, Tenant, Window
+from router.store import Alert, Budget, Key, Meter, Standing, Store, Tenant, Window, names
 from router.tenant_policy import rules_of
 
 
@@ -68,7 +68,7 @@ async def account_of(store: Store, tenant_id: str) -> Account:
     """A tenant's account. Raises NotFound, StoreUnavailable."""
     tenant = await store.directory.tenant(tenant_id)
     keys = await store.directory.keys(tenant_id)
-    organisation = tenant_id.partition("@")[2]
+    organisation = names.organisation_of(tenant_id)
     above = rules_of(await store.directory.tenant(organisation)).profile if organisation else EVEN
     members = [other.id for other in await store.directory.tenants() if other.id.endswith(f"@{tenant_id}")]
     return Account(
@@ -88,7 +88,7 @@ def summary(tenant: Tenant, standing: Standing) -> dict[str, Any]:
         "id": tenant.id,
         "name": tenant.name,
         "disabled": tenant.disabled,
-        "organisation": tenant.id.partition("@")[2] or None,
+        "organisation": names.organisation_of(tenant.id),
         "spent": {
             "day": _meter(standing.day),
             "month": _meter(standing.month),

@@ -9,6 +9,7 @@ Nothing of it is on a request's path, but for the note that a request was refuse
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import hmac
 import logging
@@ -123,7 +124,8 @@ class Alerting:
         except (aiohttp.ClientError, TimeoutError) as error:
             problem = type(error).__name__  # its text may hold the URL, which is a secret
         if not problem:
-            await self._store.alerts.delivered(errand)
+            with contextlib.suppress(StoreUnavailable):  # it stays in the queue, and comes again
+                await self._store.alerts.delivered(errand)
         else:
             log.warning("the webhook did not take an alert (%s, try %d)", problem, errand.tries + 1)
 

@@ -64,13 +64,15 @@ async def soak(folder: Path, *, minutes: float) -> list[Finding]:
     tasks_slope = max(_slope_per_h(one.at, one.tasks) for one in series.values())
     long_enough = minutes >= 2
     peak = max(max(one.megabytes) for one in series.values())
+    by_fifths = ", ".join(_fifths(max(series.values(), key=lambda one: _slope_per_h(one.at, one.megabytes)).megabytes))
     return [
         Finding(
             number=13,
             name="a soak stays flat",
             done=f"{answered:,} mixed requests in {minutes:g} minutes ({answered / max(minutes * 60, 1):.0f}/s),"
             f" {WORKERS} processes, {share:.0%} of {os.cpu_count()} cores by the gateway and this rig",
-            figure=f"memory slope {slope:+.1f} MB/h a worker (peak {peak:.0f} MB); tasks idle {idle_tasks:.0f} ->"
+            figure=f"memory slope {slope:+.1f} MB/h a worker (peak {peak:.0f} MB;"
+            f" by fifths {by_fifths}); tasks idle {idle_tasks:.0f} ->"
             f" {rested_tasks:.0f} (slope {tasks_slope:+.1f}/h), descriptors idle {idle} -> {rested}"
             f" (slope {descriptors_slope:+.1f}/h); {crashes} tracebacks;"
             f" {in_flight:g} requests in flight, {sum(held)} nano-dollars held",
@@ -86,6 +88,13 @@ async def soak(folder: Path, *, minutes: float) -> list[Finding]:
             and answered > 0,
         )
     ]
+
+
+def _fifths(values: Sequence[float]) -> list[str]:
+    """The mean of each fifth of the samples: growth that levels off is a cache that fills; the other is a leak."""
+    parts = min(5, len(values))
+    cuts = [len(values) * part // parts for part in range(parts + 1)]
+    return [f"{statistics.fmean(values[low:high]):.0f}" for low, high in itertools.pairwise(cuts)]
 
 
 async def _load(stage: Stage, series: dict[int, _Series], seconds: float) -> tuple[int, float]:

@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import json
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -28,8 +28,10 @@ class Receiver:
         self.statuses = [200]
         self.seen: list[tuple[bytes, str | None]] = []
         self.url = ""
+        self.when_told: Callable[[], None] = lambda: None
 
     async def take(self, request: web.Request) -> web.Response:
+        self.when_told()
         self.seen.append((await request.read(), request.headers.get("x-rung-signature")))
         status = self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0]
         return web.Response(status=status, headers={"location": self.url} if 300 <= status < 400 else {})
@@ -132,6 +134,17 @@ async def test_closed_books_of_one_tenant_do_not_hide_the_others(store: Store) -
     await store.ledger.close_account("aaa")
     await alerting(store).step()
     assert len(await store.alerts.alerts("acme")) == 2
+
+
+async def test_a_store_that_goes_while_an_alert_is_told_leaves_no_traceback(tmp_path: Path, receiver: Receiver) -> None:
+    with running("valkey", tmp_path) as server:
+        async with opened(server.url) as store:
+            await store.directory.create_tenant("acme")
+            await store.ledger.set_budget("acme", "month", 10**9, Window.MONTH, terms=Terms(alerts=(0.5,)))
+            await store.ledger.settle(await store.ledger.reserve("acme", "h", 8 * 10**8), 8 * 10**8)
+            receiver.when_told = server.stop
+            await alerting(store, receiver.url).step()
+            assert len(receiver.seen) == 1
 
 
 @pytest.mark.parametrize("url", ["ftp://x/y", "hooks.example", "http:///x"])
