@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import ipaddress
+import unicodedata
 from typing import Annotated, Any, Literal, NotRequired, cast
 from urllib.parse import urlsplit
 
@@ -65,7 +66,8 @@ def _public_url(url: str) -> str:
     parts = urlsplit(url)
     if parts.scheme not in {"https", "http"} or not parts.hostname:
         raise ValueError("must be an https: or http: URL, or data: with base64")
-    host = parts.hostname.rstrip(".").lower()
+    # As a browser reads it: full-width letters and an ideographic full stop are ASCII's.
+    host = unicodedata.normalize("NFKC", parts.hostname).replace("\u3002", ".").rstrip(".").lower()
     if host == "localhost" or host.endswith((".localhost", ".internal", ".local")) or _is_private(host):
         raise ValueError("must not point into a private network")
     return url
@@ -74,8 +76,9 @@ def _public_url(url: str) -> str:
 def _is_private(host: str) -> bool:
     try:
         return not ipaddress.ip_address(host).is_global
-    except ValueError:
-        return host.replace(".", "").isdigit() or host.startswith("0x")  # an address in disguise
+    except ValueError:  # a name; one that ends in a number is an address in disguise (WHATWG URL, "ends in a number")
+        last = host.rpartition(".")[2]
+        return last.isdigit() or last.startswith("0x")
 
 
 def _inline_data(url: str) -> str:

@@ -24,8 +24,10 @@ BYTES_PER_TOKEN_BOUND = 2
 TOKENS_PER_MESSAGE = 8
 # The largest tile counts of the vision models lie between 765 and 2,833 tokens for one high-detail image.
 TOKENS_PER_IMAGE = 3_000
-# A minute of audio is about 600 to 1,900 tokens.
+# A minute of audio is about 600 to 1,900 tokens; of a long recording, its base64 says how many there can be at most:
+# 8 kHz at one byte in a WAV, 8 kbit/s in everything else.
 TOKENS_PER_AUDIO = 4_000
+WAV_CHARS_PER_TOKEN, AUDIO_CHARS_PER_TOKEN = 320, 40
 
 # `auto:<name>` -> the quality-cost dial.
 AUTO_QUALITY = {"auto:economy": 0.2, "auto": None, "auto:quality": 0.8}
@@ -123,26 +125,56 @@ def _format(request: Mapping[str, Any]) -> ResponseFormat:
 
 def input_tokens_bound(request: Mapping[str, Any]) -> int:
     """An upper bound of the prompt's tokens, from its bytes, its images and its tools."""
-    total = TOKENS_PER_MESSAGE
+    total = TOKENS_PER_MESSAGE + _bytes_beside(request) // BYTES_PER_TOKEN_BOUND
     for message in request["messages"]:
         content = message.get("content")
         total += TOKENS_PER_MESSAGE + len(text_of(content).encode()) // BYTES_PER_TOKEN_BOUND
         for part in _parts(content):
-            total += {"image_url": TOKENS_PER_IMAGE, "input_audio": TOKENS_PER_AUDIO}.get(str(part["type"]), 0)
-            if part["type"] == "file":
-                total += len(orjson.dumps(part)) // BYTES_PER_TOKEN_BOUND
-        calls = message.get("tool_calls")
-        if calls:
-            total += len(orjson.dumps(calls)) // BYTES_PER_TOKEN_BOUND
-    for name in ("tools", "functions", "response_format"):
-        if request.get(name):
-            total += len(orjson.dumps(request[name])) // BYTES_PER_TOKEN_BOUND
+            if part["type"] == "image_url":
+                total += TOKENS_PER_IMAGE
+            elif part["type"] == "input_audio":
+                total += _audio_tokens(part["input_audio"])
     return total
 
 
+def _audio_tokens(audio: Mapping[str, Any]) -> int:
+    chars_per_token = WAV_CHARS_PER_TOKEN if audio["format"] == "wav" else AUDIO_CHARS_PER_TOKEN
+    return max(TOKENS_PER_AUDIO, len(audio["data"]) // chars_per_token)
+
+
+# What is counted as text or by its kind. Whatever else stands in a message is sent on too, and a model may read it:
+# names, calls of tools, earlier thinking, fields that nobody has heard of.
+_READ = frozenset({"role", "content"})
+_READ_OF_PART = {
+    "text": frozenset({"type", "text"}),
+    "image_url": frozenset({"type", "image_url"}),
+    "input_audio": frozenset({"type", "input_audio"}),
+}
+_NOTHING: frozenset[str] = frozenset()
+
+
+def _bytes_beside(request: Mapping[str, Any]) -> int:
+    """Bytes of all that a model may be given beside text, pictures and sound."""
+    total = sum(len(orjson.dumps(request[name])) for name in _GIVEN if request.get(name))
+    for message in request["messages"]:
+        total += _bytes_but(message, _READ)
+        for part in _parts(message.get("content")):
+            total += _bytes_but(part, _READ_OF_PART.get(part["type"], _NOTHING))
+    return total
+
+
+_GIVEN = ("tools", "functions", "response_format", "prediction")
+
+
+def _bytes_but(fields: Mapping[str, Any], read: frozenset[str]) -> int:
+    if fields.keys() <= read:
+        return 0
+    return len(orjson.dumps({name: value for name, value in fields.items() if name not in read}))
+
+
 def input_chars(request: Mapping[str, Any]) -> int:
-    """Characters of the prompt's text, to estimate its tokens where a provider does not report them."""
-    return sum(_chars(message) for message in request["messages"])
+    """Characters of the prompt without pictures and sound, to estimate its tokens where a provider reports none."""
+    return sum(_chars(message) for message in request["messages"]) + _bytes_beside(request)
 
 
 def demand_of(request: Mapping[str, Any]) -> Demand:

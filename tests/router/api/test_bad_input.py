@@ -81,6 +81,11 @@ WRONG: dict[str, tuple[bytes, str]] = {
     "file URL": (image("file:///etc/passwd"), "messages[0].content[0].image_url.url"),
     "link-local URL": (image("http://169.254.169.254/latest"), "messages[0].content[0].image_url.url"),
     "decimal address": (image("http://2852039166/"), "messages[0].content[0].image_url.url"),
+    "hexadecimal address": (image("http://127.0x0.0x1/"), "messages[0].content[0].image_url.url"),
+    "full-width address": (
+        image("http://\uff11\uff12\uff17\u3002\uff10\u3002\uff10\u3002\uff11/"),
+        "messages[0].content[0].image_url.url",
+    ),
     "malformed base64": (image("data:image/png;base64,@@@"), "messages[0].content[0].image_url.url"),
     "api_base": (with_(api_base="http://example.org"), "api_base"),
     "api_key": (with_(api_key="sk-1"), "api_key"),

@@ -25,22 +25,22 @@ from router.wire.reading import (
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
 PIXEL = "data:image/png;base64,aGk="
 part = st.one_of(
-    st.builds(lambda t: {"type": "text", "text": t}, text),
+    st.fixed_dictionaries({"type": st.just("text"), "text": text}),
     st.just({"type": "image_url", "image_url": {"url": PIXEL}}),
     st.just({"type": "input_audio", "input_audio": {"data": "aGk=", "format": "wav"}}),
     st.just({"type": "file", "file": {"file_id": "x"}}),
-    st.builds(lambda t: {"type": "refusal", "refusal": t}, text),
+    st.fixed_dictionaries({"type": st.just("refusal"), "refusal": text}),
 )
 content = text | st.lists(part, min_size=1, max_size=3)
 harness = st.one_of(
-    st.builds(lambda c: {"role": "system", "content": c}, content),
-    st.builds(lambda c: {"role": "developer", "content": c}, content),
-    st.builds(lambda c: {"role": "assistant", "content": c}, content | st.none()),
-    st.builds(lambda c: {"role": "tool", "content": c, "tool_call_id": "t"}, content),
+    st.fixed_dictionaries({"role": st.just("system"), "content": content}),
+    st.fixed_dictionaries({"role": st.just("developer"), "content": content}),
+    st.fixed_dictionaries({"role": st.just("assistant"), "content": content | st.none()}),
+    st.fixed_dictionaries({"role": st.just("tool"), "content": content, "tool_call_id": st.just("t")}),
     st.just({"role": "assistant", "tool_calls": [{"id": "t", "function": {"name": "f"}}]}),
-    st.builds(lambda t: {"role": "function", "name": "f", "content": t}, text | st.none()),
+    st.fixed_dictionaries({"role": st.just("function"), "name": st.just("f"), "content": text | st.none()}),
 )
-user = st.builds(lambda c: {"role": "user", "content": c}, content)
+user = st.fixed_dictionaries({"role": st.just("user"), "content": content})
 optional = st.fixed_dictionaries(
     {},
     optional={
@@ -59,8 +59,14 @@ optional = st.fixed_dictionaries(
         "unheard_of": st.integers(-(2**63), 2**64 - 1),  # others end at `parse_object`
     },
 )
+
+
+def body_of(messages: list[dict[str, Any]], more: dict[str, Any], model: str) -> dict[str, Any]:
+    return {"model": model, "messages": messages, **more}
+
+
 bodies = st.builds(
-    lambda messages, more, model: {"model": model, "messages": messages, **more},
+    body_of,
     st.lists(user | harness, min_size=1, max_size=5),
     optional,
     st.sampled_from(["auto", "auto:economy", "auto:quality", "gpt-x"]),
@@ -143,6 +149,47 @@ def test_the_body_s_wishes_win_over_the_headers() -> None:
     read = extensions_of({"rung": {"quality": 0.9, "session_id": "of-body"}}, headers)
     assert (read.quality, read.session_id, read.explain) == (0.9, "of-body", True)
     assert (read.max_reasoning_tokens, read.max_cost_usd) == (7, 0.5)
+
+
+SAID = "z" * 4_000
+HIDING_PLACES: dict[str, dict[str, Any]] = {
+    "an author's name": {"messages": [{"role": "user", "content": "Hi", "name": SAID}]},
+    "an unheard-of field": {"messages": [{"role": "user", "content": "Hi", "notes": [{"a": SAID}]}]},
+    "an old function's call": {"messages": [{"role": "assistant", "function_call": {"name": "f", "arguments": SAID}}]},
+    "a tool's call": {"messages": [{"role": "assistant", "tool_calls": [{"id": "t", "function": {"name": SAID}}]}]},
+    "earlier thinking": {"messages": [{"role": "assistant", "content": "Hi", "reasoning_content": SAID}]},
+    "a refusal": {"messages": [{"role": "assistant", "content": [{"type": "refusal", "refusal": SAID}]}]},
+    "beside a text": {"messages": [{"role": "user", "content": [{"type": "text", "text": "Hi", "notes": SAID}]}]},
+    "a file": {"messages": [{"role": "user", "content": [{"type": "file", "file": {"file_data": SAID}}]}]},
+    "a tool": {"tools": [{"type": "function", "function": {"name": "f", "description": SAID}}]},
+    "a function": {"functions": [{"name": "f", "description": SAID}]},
+    "a schema": {"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": {"title": SAID}}}},
+    "a prediction": {"prediction": {"type": "content", "content": SAID}},
+}
+
+
+@pytest.mark.parametrize("place", HIDING_PLACES.values(), ids=HIDING_PLACES.keys())
+def test_words_are_counted_wherever_they_stand(place: dict[str, Any]) -> None:
+    request = check_chat({"model": "auto", "messages": [{"role": "user", "content": "Hi"}], **place})
+    plain = demand_of(check_chat({"model": "auto", "messages": [{"role": "user", "content": "Hi"}]})).input_tokens
+    assert demand_of(request).input_tokens >= plain + len(SAID) // 2
+    assert input_chars(request) >= len(SAID)
+
+
+def test_pictures_and_short_recordings_are_counted_by_their_kind_and_long_ones_by_their_length() -> None:
+    def tokens(*parts: dict[str, Any]) -> int:
+        return demand_of({"model": "auto", "messages": [{"role": "user", "content": list(parts)}]}).input_tokens
+
+    def audio(chars: int, kind: str) -> dict[str, Any]:
+        return {"type": "input_audio", "input_audio": {"data": "a" * chars, "format": kind}}
+
+    nothing = tokens()
+    assert (
+        tokens({"type": "image_url", "image_url": {"url": "data:image/png;base64," + "a" * 10**6}}) == nothing + 3_000
+    )
+    assert tokens(audio(4, "mp3"), audio(160_000, "mp3")) == nothing + 8_000
+    assert tokens(audio(3_200_000, "wav")) == nothing + 10_000
+    assert tokens(audio(3_200_000, "mp3")) == nothing + 80_000
 
 
 def test_an_auto_that_does_not_exist_is_named() -> None:
