@@ -13,9 +13,10 @@ from typing import Any
 
 import uvicorn
 
-from router.app import Gateway, create_app
-from router.resources import Resources, demo_key, start_resources
-from router.settings import Settings
+from router.app import create_app
+from router.configuration.settings import Settings
+from router.gateway import Gateway
+from router.resources.resources import Resources, demo_key, start_resources
 from router.upstream import engine
 from router.wire.head import BoundedHead
 

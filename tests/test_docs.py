@@ -18,9 +18,9 @@ from pydantic_core import PydanticUndefined
 
 from router import errors
 from router.cli import build
-from router.live import configure
-from router.settings import Settings, load
-from router.tenants import DEMO_TENANT
+from router.configuration.live import configure
+from router.configuration.settings import Settings, load
+from router.tenants.declared import DEMO_TENANT
 from router.testing import FakeUpstream
 from router.wire import reading
 from tests.gateway import Running, fake_settings, running
@@ -136,7 +136,7 @@ def test_every_error_has_a_remedy() -> None:
 
 
 def test_the_documented_headers_are_those_in_the_code() -> None:
-    sources = ("turn", "wire/reading", "wire/errors", "auth", "store/limits", "middleware")
+    sources = ("service/turn", "wire/reading", "wire/errors", "auth", "store/limits", "middleware")
     code = "\n".join((ROOT / "router" / f"{name}.py").read_text(encoding="utf-8") for name in sources)
     named = set(re.findall(r'b?"(x-[a-z-]+[a-z]|retry-after|www-authenticate|cache-control)"', code))
     named |= {wish.decode() for wish in reading._WISHES}  # pyright: ignore[reportPrivateUsage] - held against the code itself
@@ -228,10 +228,18 @@ def test_every_page_stands_in_the_index() -> None:
 
 def test_the_architecture_names_every_module_of_the_gateway_and_no_other() -> None:
     tree = _fenced(ROOT / "docs/architecture.md", "text")[0].partition("router/")[2].partition("classifier/")[0]
-    named = {line.split()[0] for line in tree.splitlines()[1:] if line.strip()}
-    files = {p.stem for p in (ROOT / "router").glob("*.py")} - {"__init__"}
+    named: set[str] = set()
+    room = ""
+    for line in filter(str.strip, tree.splitlines()[1:]):
+        name = line.split()[0]
+        inside = line.startswith(" " * 4)
+        room = room if inside else name
+        named.add(room + name if inside else name)
     folders = {f"{p.parent.name}/" for p in (ROOT / "router").glob("*/__init__.py")}
-    assert named == files | folders
+    opened = {folder for folder in folders if any(name.startswith(folder) and name != folder for name in named)}
+    files = {p.stem for p in (ROOT / "router").glob("*.py")} - {"__init__"}
+    inside_rooms = {f"{room}{p.stem}" for room in opened for p in (ROOT / "router" / room).glob("*.py")}
+    assert named == files | folders | {name for name in inside_rooms if not name.endswith("__init__")}
 
 
 # --- examples

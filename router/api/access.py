@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 from starlette.requests import Request
@@ -10,11 +10,9 @@ from starlette.responses import Response
 
 from router.auth import authenticate
 from router.errors import DRAINING, Draining
+from router.gateway import Gateway
 from router.store import INFERENCE, Principal
 from router.wire.body import parse_object, read_body
-
-if TYPE_CHECKING:
-    from router.app import Gateway
 
 
 def gateway_of(request: Request) -> Gateway:

@@ -19,10 +19,10 @@ from classifier.registry_writer import RegistryWriter
 from classifier.signing import SignatureError, Signer
 from router.api.access import gateway_of, json_object, json_reply
 from router.auth import presented_token
+from router.configuration.serving import RegistrySettings
 from router.errors import DRAINING as SHUTTING_DOWN
 from router.errors import Conflict, Draining, Forbidden, InvalidRequest, NotAvailable
-from router.settings import RegistrySettings
-from router.swap import ClassifierWatch
+from router.estimation.swap import ClassifierWatch
 
 MAX_BODY_BYTES = 16 * 1024
 BY = "the admin API"

@@ -10,8 +10,8 @@ from starlette.types import ASGIApp
 
 from router.api.access import gateway_of, json_object, principal_of
 from router.errors import RungError
-from router.once import KEY
-from router.streaming import ClientDeparted, unless_client_leaves
+from router.service.once import KEY
+from router.service.streaming import ClientDeparted, unless_client_leaves
 from router.wire.body import ClientGone
 from router.wire.errors import CLIENT_CLOSED_REQUEST
 

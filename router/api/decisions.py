@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from router.api.access import gateway_of, json_reply, principal_of
-from router.records import rules_id_of, told
+from router.service.records import rules_id_of, told
 
 
 async def get_decision(request: Request) -> Response:

@@ -9,10 +9,10 @@ from starlette.responses import Response
 
 from router.api.access import gateway_of, json_object, json_reply, principal_of
 from router.errors import IdempotencyMismatch
+from router.outcomes.feedback import MAX_BODY_BYTES, check_feedback, outcomes_of
 from router.outcomes.outcome import RELIABILITY, reliability
 from router.store import Taken
-from router.tenant_policy import rules_of
-from router.wire.feedback import MAX_BODY_BYTES, check_feedback, outcomes_of
+from router.tenants.policy import rules_of
 from router.wire.idempotency import check_idempotency_key
 
 _RESULTS = {Taken.NEW: "recorded", Taken.AGAIN: "repeated", Taken.REFUSED: "refused"}

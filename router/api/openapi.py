@@ -8,8 +8,8 @@ from fastapi import FastAPI
 from pydantic import TypeAdapter
 
 from router.api.admin import promote_adapter, rollback_adapter
+from router.outcomes.feedback import feedback_adapter
 from router.wire.chat import chat_adapter
-from router.wire.feedback import feedback_adapter
 
 _DEFINITIONS = "#/components/schemas/{model}"
 

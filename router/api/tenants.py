@@ -5,10 +5,10 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
-from router.accounts import account_of, summary, told
-from router.alert_words import told as told_alert
 from router.api.access import gateway_of, json_reply
 from router.api.admin import require_admin
+from router.tenants.accounts import account_of, summary, told
+from router.tenants.alert_words import told as told_alert
 
 MOST_ALERTS = 1000  # of all tenants: a screen of them is read, and a megabyte is enough
 

@@ -12,8 +12,8 @@ from classifier import ArtefactError
 from policies.errors import PolicyError
 from router import __version__
 from router.cli import cache, init, keys, ledger, logs, models, policy, route, serve, tenants
+from router.configuration.settings import ConfigError
 from router.errors import RungError
-from router.settings import ConfigError
 
 _HELP = """Rung: a difficulty-aware gateway in front of LLM providers.
 

@@ -6,9 +6,9 @@ import os
 
 from policies.types import Model
 from router import __version__
-from router.ladder import build_ladder
-from router.resources import Resources
-from router.settings import Settings
+from router.configuration.ladder import build_ladder
+from router.configuration.settings import Settings
+from router.resources.resources import Resources
 
 _EXAMPLE = "What is the capital of France?"
 

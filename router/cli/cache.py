@@ -9,7 +9,7 @@ import typer
 
 from policies.cost import usd
 from router.cli.session import with_store
-from router.settings import Settings
+from router.configuration.settings import Settings
 from router.store import Store
 from router.store.savings import Saved
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 
-from router.settings import ConfigError
+from router.configuration.settings import ConfigError
 
 
 def open_door(host: str, port: int) -> socket.socket:

@@ -9,9 +9,9 @@ import classifier
 from classifier.types import Classifier, Query
 from policies.decide import decide
 from policies.types import Decision, Demand, Purse, Wishes
-from router import settings as configuration
-from router.estimation import forecast_of
-from router.live import Configuration, configure
+from router.configuration import settings as configuration
+from router.configuration.live import Configuration, configure
+from router.estimation.estimator import forecast_of
 from router.wire.reading import input_tokens_bound
 
 

@@ -9,9 +9,10 @@ from typing import Annotated, Any
 import typer
 import yaml
 
-from router import starter
-from router.ladder import build_ladder
-from router.settings import ConfigError, ModelSettings, Settings
+from router.configuration import starter
+from router.configuration.ladder import build_ladder
+from router.configuration.models import ModelSettings
+from router.configuration.settings import ConfigError, Settings
 
 _HEAD = """\
 # Rung's configuration, written by `rung init` for the providers that this environment opens.

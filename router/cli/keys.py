@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from router.cli.session import with_store
-from router.settings import Settings
+from router.configuration.settings import Settings
 from router.store import ADMIN, INFERENCE, Key, Store
 
 app = typer.Typer(

@@ -12,7 +12,7 @@ import typer
 from policies.cost import usd
 from policies.types import NANO_PER_USD
 from router.cli.session import with_store
-from router.settings import Settings
+from router.configuration.settings import Settings
 from router.store import Store
 from router.store.books import Proof
 from router.store.record import Entry

@@ -15,12 +15,12 @@ import typer
 
 from policies.log_schema import DECISIONS, OUTCOMES
 from router.cli.session import with_store
+from router.configuration.settings import ConfigError, Settings
 from router.decision_log import parquet
 from router.decision_log.erasure import Erased
 from router.decision_log.erasure import erase as erase_all
 from router.decision_log.place import Place, log_url
 from router.decision_log.shipper import Shipped, Shipper
-from router.settings import ConfigError, Settings
 from router.store import Store
 
 app = typer.Typer(
@@ -169,7 +169,7 @@ def erase(
 
 def _place(settings: Settings | None = None) -> Place:
     """Where the log lies. Raises ConfigError."""
-    from router import settings as configuration
+    from router.configuration import settings as configuration
 
     url = log_url(settings or configuration.load())
     if url is None:

@@ -10,9 +10,9 @@ import typer
 import yaml
 
 from policies.types import Model, PriceRule, Prices
-from router import settings as configuration
-from router.ladder import build_ladder
-from router.settings import Weekday
+from router.configuration import settings as configuration
+from router.configuration.ladder import build_ladder
+from router.configuration.models import Weekday
 
 app = typer.Typer(help="The models of the ladder, with prices and whether they can be called.", no_args_is_help=True)
 

@@ -11,7 +11,7 @@ import yaml
 
 from policies.cases import differences
 from router.cli.dry import DryRun, open_dry_run
-from router.settings import ConfigError
+from router.configuration.settings import ConfigError
 
 app = typer.Typer(help="The policy of rung.yaml: check it, and test what it decides.", no_args_is_help=True)
 

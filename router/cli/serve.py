@@ -24,13 +24,13 @@ from fastapi import FastAPI
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
-from router import settings as configuration
 from router.app import create_app
 from router.cli.banner import banner
 from router.cli.door import open_door
+from router.configuration import settings as configuration
+from router.configuration.settings import ConfigError, Settings
 from router.decision_log.process import WriterChild
-from router.resources import Resources, inherited_resources, start_resources
-from router.settings import ConfigError, Settings
+from router.resources.resources import Resources, inherited_resources, start_resources
 from router.wire.head import BoundedHead
 
 # Between a load balancer and us, our side must be the one that stays: its idle time-outs are 60 s or less.

@@ -7,11 +7,11 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from router import settings as configuration
-from router.pepper import read_pepper
-from router.settings import ConfigError, Settings
+from router.configuration import settings as configuration
+from router.configuration.settings import ConfigError, Settings
+from router.resources.pepper import read_pepper
 from router.store import Store, embedded
-from router.tenants import declare_tenants
+from router.tenants.declared import declare_tenants
 
 T = TypeVar("T")
 

@@ -12,12 +12,13 @@ import typer
 
 from policies.cost import usd
 from policies.types import NANO_PER_USD
-from router.accounts import Account, account_of
-from router.alert_words import sentence
 from router.cli.session import with_store
-from router.settings import TENANT_ID, Settings
+from router.configuration.section import TENANT_ID
+from router.configuration.settings import Settings
 from router.store import Budget, Standing, Store, Tenant, Terms, Window
 from router.store.ledger_types import LARGEST_NANO
+from router.tenants.accounts import Account, account_of
+from router.tenants.alert_words import sentence
 
 app = typer.Typer(
     help="Tenants: who pays, and how much they may spend. Changes reach running gateways within a second.",

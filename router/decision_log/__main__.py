@@ -10,11 +10,11 @@ import sys
 import threading
 from types import FrameType
 
-from router import settings as configuration
+from router.configuration import settings as configuration
+from router.configuration.settings import ConfigError
 from router.decision_log.process import NICENESS, STORE_PATIENCE_S, follow, store_url
 from router.errors import RungError
-from router.pepper import read_pepper
-from router.settings import ConfigError
+from router.resources.pepper import read_pepper
 from router.store import Store
 
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from policies.log_schema import OPTION, Column
+from router.configuration.settings import ConfigError
 from router.decision_log.rows import COLUMNS, Row
-from router.settings import ConfigError
 
 _MISSING = "the decision log needs pyarrow and fsspec: pip install 'rung[train]', or switch it off with log.url: off"
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from router.settings import Settings
+from router.configuration.settings import Settings
 
 OFF = "off"
 # A put to these is seen whole or not at all; elsewhere a file is written beside its place and renamed into it.

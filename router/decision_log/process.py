@@ -18,15 +18,15 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
 
+from router.configuration.settings import ConfigError, Settings
 from router.decision_log import parquet
 from router.decision_log.erasure import expire
 from router.decision_log.place import Place, log_url
 from router.decision_log.shipper import Shipper
 from router.decision_log.vigilance import Vigilance
 from router.errors import StoreUnavailable
-from router.settings import ConfigError, Settings
 from router.store import Store, Tenant
-from router.tenant_policy import rules_of
+from router.tenants.policy import rules_of
 
 log = logging.getLogger("rung.log")
 

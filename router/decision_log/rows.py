@@ -12,7 +12,7 @@ from classifier.inputs import unpack
 from policies import records
 from policies.log_schema import DECISION_COLUMNS, DECISIONS, LOG_VERSION, OUTCOME_COLUMNS, OUTCOMES, Column
 from policies.receipt import receipt
-from router.estimation import UNKNOWN_DIFFICULTY, UNKNOWN_UNCERTAINTY
+from router.estimation.estimator import UNKNOWN_DIFFICULTY, UNKNOWN_UNCERTAINTY
 from router.inputs import decide_again
 
 COLUMNS: Mapping[str, tuple[Column, ...]] = {DECISIONS: DECISION_COLUMNS, OUTCOMES: OUTCOME_COLUMNS}
@@ -30,7 +30,7 @@ def decision_row(record: Mapping[str, Any], packed: bytes, rules: bytes | None, 
     """The row of a stored record.
 
     Args:
-        record: parsed, of `router.records`. packed: the classifier's input, see `classifier.inputs`, or b"".
+        record: parsed, of `router.service.records`. packed: the classifier's input, see `classifier.inputs`, or b"".
         rules: of the record's `rules`, or None where they are gone. written: Unix seconds.
     """
     served, told = record["served"], record.get("log") or {}

@@ -15,10 +15,10 @@ from classifier.artefact import ArtefactError
 from classifier.assignments import SHIPPED, State
 from classifier.registry import Registry
 from policies.errors import PolicyError
+from router.configuration.serving import RegistrySettings
 from router.errors import NotFound
 from router.inputs import decide_again
 from router.outcomes.watching import Bounds, LiveWatch, is_trusted
-from router.settings import RegistrySettings
 from router.store import Store
 
 log = logging.getLogger("rung.classifiers")

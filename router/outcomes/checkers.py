@@ -22,7 +22,8 @@ from typing import Any, Protocol
 
 import orjson
 
-from router.settings import CheckerSettings, ConfigError
+from router.configuration.log import CheckerSettings
+from router.configuration.settings import ConfigError
 
 GROUP = "rung.checkers"
 _MAX_OUTPUT = 4_096

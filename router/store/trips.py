@@ -37,7 +37,7 @@ class Opening:
     Attributes:
         verdict: of the limits; where they refuse, nothing else was done. funds: the budgets, before this hold.
         pace: where the pacing of the tenant's budgets stood when it was last written, and behind it that of its
-            organisation's, where it has one; see `router.pacing`.
+            organisation's, where it has one; see `router.money.pacing`.
         answer: the cached one, or None.
         role: HIT with an answer; FOLLOW: wait in `Store.flights.follow`; LEAD: call, and name the leader in the
             closing's `Answer`; ALONE: call.

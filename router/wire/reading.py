@@ -218,8 +218,8 @@ class Extensions:
         quality, max_cost_usd, max_reasoning_tokens, max_latency_s, min_quality: see `policies.types.Wishes`.
         session_id: groups requests of one conversation. session_budget_usd: what they may cost together.
         explain: put the receipt into the reply.
-        cache: `use`, `exact` (equal questions only), `semantic` (see `router.semantics`), `refresh` (do not read, but
-            write) or `off`.
+        cache: `use`, `exact` (equal questions only), `semantic` (see `router.service.semantics`), `refresh` (do not
+            read, but write) or `off`.
     """
 
     quality: float | None = None

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from router.app import TASKS_COUNTED_EVERY_S
+from router.gateway import TASKS_COUNTED_EVERY_S
 from tests.faults.mixed import AMPLE_NANO, ask
 from tests.faults.report import Finding
 from tests.faults.stage import Stage, staged

@@ -37,7 +37,7 @@ from router.decision_log.place import Place, part_path
 from router.decision_log.rows import day_of
 from router.decision_log.shipper import Shipper
 from router.store import Store, embedded
-from router.tenants import DEMO_TENANT
+from router.tenants.declared import DEMO_TENANT
 from tests.learning import measure
 from tests.learning.outcome_replay import OutcomeReplay, score_in
 from tests.learning.traffic import MODELS, Month, ladder, month

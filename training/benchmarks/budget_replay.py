@@ -33,7 +33,7 @@ from training.benchmarks.budget_traffic import START_S, WINDOW_S
 from training.benchmarks.budget_world import Records, Setup
 from training.data import Floats, Integers
 
-# The gateway stores a step of the pacing about once a second (`router.pacing`); between two the state is the same.
+# The gateway (`router.money.pacing`) stores a step of the pacing about once a second; between two the state is one.
 STORE_EVERY_S = 1.0
 SPEND_IT_WELL = Wishes(quality=1.0)  # nothing is given away for cheapness; the pacing alone rations
 REFUSED = -1

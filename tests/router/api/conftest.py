@@ -12,9 +12,9 @@ from typing import Any
 import httpx
 import pytest
 
-from router.pepper import read_pepper
+from router.resources.pepper import read_pepper
 from router.store import Standing, Store, embedded
-from router.tenants import DEMO_TENANT
+from router.tenants.declared import DEMO_TENANT
 from router.testing import FakeUpstream
 from tests.gateway import Running, fake_settings, running
 

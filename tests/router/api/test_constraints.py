@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from router.pepper import read_pepper
-from router.resources import start_resources
+from router.resources.pepper import read_pepper
+from router.resources.resources import start_resources
 from router.store import INFERENCE, Store, Token
 from router.testing import Answer, FakeUpstream
 from tests.gateway import Running, fake_ladder, fake_settings, running

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from router.pepper import read_pepper
+from router.resources.pepper import read_pepper
 from router.store import Store, embedded
 from router.testing import Answer, FakeUpstream
 from tests.gateway import Running, fake_ladder, fake_settings, running

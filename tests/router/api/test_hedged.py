@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from router.hedging import LEAST_SEEN
+from router.dispatch.hedging import LEAST_SEEN
 from router.testing import Answer, FakeUpstream
 from tests.gateway import Running, fake_ladder, fake_settings, running
 from tests.router.api.conftest import Books, Loop

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from router.foresight import FRESH_S
+from router.money.foresight import FRESH_S
 from router.store import Terms, Window
 from router.testing import FakeUpstream
 from tests.gateway import Running, fake_settings, running

@@ -13,9 +13,9 @@ import httpx
 import pytest
 import yaml
 
-from router import settings as configuration
-from router.pepper import read_pepper
-from router.resources import start_resources
+from router.configuration import settings as configuration
+from router.resources.pepper import read_pepper
+from router.resources.resources import start_resources
 from router.store import INFERENCE, Store, Token
 from router.testing import FakeUpstream
 from tests.gateway import Running, fake_ladder, running

@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from router.store import INFERENCE
-from router.tenants import DEMO_TENANT
+from router.tenants.declared import DEMO_TENANT
 from router.testing import Answer, FakeUpstream
 from tests.gateway import Running, fake_settings, running
 from tests.router.api.conftest import Books

@@ -8,11 +8,11 @@ from typing import Any
 import httpx
 import pytest
 
-from router.pepper import read_pepper
-from router.resources import start_resources
-from router.settings import TenantPolicy
+from router.configuration.tenants import TenantPolicy
+from router.resources.pepper import read_pepper
+from router.resources.resources import start_resources
 from router.store import INFERENCE, Store, Tenant, Token
-from router.tenant_policy import StrongShares, rules_of
+from router.tenants.policy import StrongShares, rules_of
 from router.testing import FakeUpstream
 from tests.gateway import Running, fake_settings, running
 

@@ -13,7 +13,7 @@ import yaml
 from typer.testing import CliRunner
 
 from router.cli import build, main
-from router.settings import Settings
+from router.configuration.settings import Settings
 
 COMMANDS = [
     [],

@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from router.cli.door import open_door
-from router.settings import ConfigError
+from router.configuration.settings import ConfigError
 
 
 def test_port_0_takes_a_free_one() -> None:

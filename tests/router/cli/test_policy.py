@@ -9,7 +9,7 @@ import yaml
 from typer.testing import CliRunner
 
 from router.cli import build, policy
-from router.settings import ConfigError
+from router.configuration.settings import ConfigError
 from tests.gateway import fake_ladder
 
 

@@ -12,9 +12,9 @@ from policies.catalog import Catalog
 from policies.decide import decide
 from policies.policy import DEFAULT
 from policies.types import Demand, Forecast, Purse, Wishes
+from router.configuration.ladder import build_ladder
+from router.configuration.settings import Settings
 from router.inputs import Inputs, Rules, as_plain, dump_rules
-from router.ladder import build_ladder
-from router.settings import Settings
 from tests.gateway import fake_ladder
 
 CATALOG: Catalog = build_ladder(Settings.model_validate({"models": fake_ladder("http://127.0.0.1:1/v1")}), {}).catalog

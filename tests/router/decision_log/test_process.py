@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from router.configuration.log import LogSettings
+from router.configuration.settings import Settings
 from router.decision_log.process import WriterChild
-from router.settings import LogSettings, Settings
 from tests.serving import until
 
 pytest.importorskip("pyarrow")

@@ -9,11 +9,11 @@ from pathlib import Path
 import orjson
 import pytest
 
+from router.configuration.serving import RegistrySettings
 from router.decision_log.place import Place
 from router.decision_log.shipper import Shipper
 from router.decision_log.vigilance import BY, Vigilance
 from router.outcomes.outcome import Outcome
-from router.settings import RegistrySettings
 from router.store import Store, embedded
 from tests.router.decision_log.records import PACKED, RULES, RULES_ID, record
 from tests.router.registries import opinion, registry

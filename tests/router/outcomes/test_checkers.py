@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
+from router.configuration.log import CheckerSettings
+from router.configuration.settings import ConfigError, Settings
 from router.outcomes.checkers import Checker, CheckFailed, Function, make_checkers
-from router.settings import CheckerSettings, ConfigError, Settings
 
 SHOWN = {"decision_id": "d1", "answer": "42"}
 

@@ -1,0 +1,1 @@
+"""What the operator configured, and what the gateway makes of it."""

@@ -1,0 +1,1 @@
+"""From a plan to an answer: attempts, fallbacks, hedges, and who is kept away from."""

@@ -1,0 +1,1 @@
+"""The classifier beside the event loop, and which classifier it is."""

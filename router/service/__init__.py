@@ -1,0 +1,1 @@
+"""The one path of a request, from the checked body to the reply, and what is kept of it."""

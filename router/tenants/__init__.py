@@ -1,0 +1,1 @@
+"""Who pays: declared tenants, their own rules, their accounts and alerts."""

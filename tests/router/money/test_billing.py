@@ -1,0 +1,49 @@
+"""Usage to money, by properties: nothing reported is lost, nothing is added twice, no report breaks the bill."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from policies.types import Prices
+from router.money.billing import bill
+from router.upstream.types import Usage
+
+PRICES = Prices(input=2_000_000_000, output=10_000_000_000, cache_read=500_000_000)
+counts = st.none() | st.integers(-10, 10**6)
+
+
+@given(
+    st.builds(Usage, input=counts, cached_read=counts, cached_write=counts, output=counts, reasoning=counts),
+    st.integers(0, 10**6),
+    st.integers(0, 10**6),
+)
+def test_every_report_however_odd_gives_a_bill(usage: Usage, sent: int, made: int) -> None:
+    charge = bill(PRICES, usage, input_chars=sent, output_chars=made)
+    assert charge.cost_nano >= 0
+    assert usage.reported or charge.estimated
+
+
+@given(st.integers(0, 10**6), st.integers(0, 10**6), st.integers(0, 10**6))
+def test_reasoning_inside_the_output_is_not_added_again(fresh: int, answer: int, thought: int) -> None:
+    usage = Usage(input=fresh, output=answer + thought, reasoning=thought)
+    charge = bill(PRICES, usage, input_chars=0, output_chars=0)
+    assert charge.cost_nano == fresh * 2_000 + (answer + thought) * 10_000
+    assert not charge.estimated
+
+
+def test_parts_larger_than_their_whole_are_billed_by_the_whole_and_marked() -> None:
+    charge = bill(PRICES, Usage(input=10, output=5, reasoning=50), input_chars=0, output_chars=0)
+    assert charge.cost_nano == 10 * 2_000 + 5 * 10_000
+    assert charge.estimated
+
+
+def test_a_reported_zero_is_zero_and_a_missing_report_is_not() -> None:
+    assert bill(PRICES, Usage(input=0, output=0), input_chars=400, output_chars=400).cost_nano == 0
+    assert bill(PRICES, Usage(), input_chars=400, output_chars=400).cost_nano == 100 * 2_000 + 100 * 10_000
+
+
+@given(st.integers(0, 10**6), st.integers(0, 10**6), st.integers(0, 10**6))
+def test_what_was_read_from_the_providers_cache_has_its_own_price(fresh: int, read: int, written: int) -> None:
+    usage = Usage(input=fresh + read + written, cached_read=read, cached_write=written, output=0)
+    assert bill(PRICES, usage, input_chars=0, output_chars=0).cost_nano == (fresh + written) * 2_000 + read * 500

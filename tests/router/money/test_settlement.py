@@ -1,0 +1,112 @@
+"""The end of every hold, over a real store that goes away and comes back."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from router.money import settlement
+from router.money.settlement import Ending, Settler
+from router.resources.kept_store import KeptStore
+from router.store import Hold, Places, Receipt, State, Store
+from tests.store_servers import PEPPER, until
+
+TENANT = "acme"
+
+
+@pytest.fixture
+async def kept(tmp_path: Path) -> AsyncIterator[KeptStore]:
+    made = await asyncio.to_thread(KeptStore, tmp_path)
+    yield made
+    await asyncio.to_thread(made.stop)
+
+
+@pytest.fixture
+async def store(kept: KeptStore) -> AsyncIterator[Store]:
+    made = await Store.connect(kept.url, pepper=PEPPER, reply_timeout_s=2, connect_timeout_s=2)
+    await made.directory.create_tenant(TENANT)
+    yield made
+    await made.close()
+
+
+async def reserved(store: Store, hold_id: str = "h1", nano: int = 1000) -> Hold:
+    return await store.ledger.reserve(TENANT, hold_id, nano, state=State.CALL)
+
+
+def ending(cost_nano: int) -> Ending:
+    receipt = Receipt(decision_id="dec_1", content=b"{}")
+    return Ending(cost_nano=cost_nano, estimated=False, receipt=receipt, places=Places(request_id="h1", rules=()))
+
+
+async def money(store: Store) -> tuple[int, int]:
+    total = (await store.ledger.standing(TENANT)).total
+    return total.spent_nano, total.held_nano
+
+
+async def test_a_settlement_books_the_cost_and_releases_the_rest(store: Store) -> None:
+    settler = Settler(store)
+    settler.end_soon(await reserved(store), lambda: ending(300))
+    await settler.drain(10)
+    assert await money(store) == (300, 0)
+    assert settler.under_way == 0
+
+
+async def test_an_outage_delays_a_settlement_and_loses_nothing(store: Store, kept: KeptStore) -> None:
+    settler = Settler(store)
+    hold = await reserved(store)
+    assert kept.pid is not None
+    os.kill(kept.pid, signal.SIGKILL)
+    settler.end_soon(hold, lambda: ending(300))
+
+    async def booked() -> bool:
+        try:
+            return await money(store) == (300, 0)
+        except Exception:  # noqa: BLE001 - away
+            return False
+
+    await until(booked, within_s=30)
+
+
+async def test_the_drain_waits_for_open_holds_but_not_for_ever(store: Store) -> None:
+    settler = Settler(store)
+    hold = await reserved(store)
+    settler.watch(hold, lambda: 1)
+    draining = asyncio.create_task(settler.drain(30))
+    settler.end_soon(hold, lambda: ending(7))
+    await asyncio.wait_for(draining, 10)
+    assert await money(store) == (7, 0)
+    settler.watch(hold, lambda: 1)
+    await asyncio.wait_for(settler.drain(0.05), 10)
+
+
+async def test_open_holds_are_renewed_with_what_they_have_cost_so_far(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settlement, "RENEW_EVERY_S", 0.01)
+    settler = Settler(store)
+    hold = await store.ledger.reserve(TENANT, "h1", 1000, state=State.STREAM, lease_s=1)
+    renewed = asyncio.Event()
+
+    def cost_so_far() -> int:
+        renewed.set()
+        return 40
+
+    settler.watch(hold, cost_so_far)
+    alive = asyncio.create_task(settler.keep_alive())
+    await asyncio.wait_for(renewed.wait(), 10)
+    alive.cancel()
+    settler.end_soon(hold, lambda: ending(50))
+    await settler.drain(10)
+    assert await money(store) == (50, 0)
+
+
+async def test_a_request_without_a_call_leaves_its_receipt(store: Store) -> None:
+    settler = Settler(store)
+    settler.note(TENANT, Receipt(decision_id="dec_2", content=b'{"a":1}'), Places(request_id="r", rules=()))
+    await settler.drain(10)
+    assert await store.decisions.get(TENANT, "dec_2") == b'{"a":1}'
