@@ -8,19 +8,26 @@ import random
 import socket
 import subprocess
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+import hiredis
 import numpy as np
 import pytest
 
 from classifier.sameness import Asked, Reader, shipped_reader
 from router.errors import StoreUnavailable
 from router.store import Answer, AnswerCache, Store
-from router.store.near import LocalNear, Near, Question, SearchNear, open_near
+from router.store.embedded import EmbeddedServer
+from router.store.near import LocalNear, Near, NearLook, Question, SearchNear, fetched, open_near
 from router.store.near_index import NearIndex
 from router.store.scripts import Ask, text
 from tests import store_servers
+from tests.router.store import recorded_search
+from tests.router.store.recorded_search import Recorded
 from tests.store_servers import opened
 
 READER: Reader = shipped_reader(b"r" * 32)
@@ -47,6 +54,20 @@ def near_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         with store_servers.running("valkey", folder) as server:
             yield server.url
         return
+    with searching(folder) as path:
+        yield f"unix://{path}"
+
+
+@pytest.fixture
+def search_server(tmp_path: Path) -> Iterator[Path]:
+    """The socket of an empty server that searches."""
+    with searching(tmp_path) as path:
+        yield path
+
+
+@contextmanager
+def searching(folder: Path) -> Generator[Path]:
+    """The socket of a server with vector search, where one is installed."""
     if not SERVER:
         pytest.skip("no server with vector search: RUNG_TEST_SEARCH_SERVER (and _MODULE) name one; see docs/cache.md")
     path = folder / "s.sock"
@@ -59,20 +80,37 @@ def near_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
             assert process.poll() is None, "the server with vector search did not start"
             assert time.monotonic() < deadline
             time.sleep(0.05)  # another process' start: there is no event
-        yield f"unix://{path}"
+        yield path
     finally:
         process.kill()
         process.wait()
 
 
 def _answers(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX) as probe:
-        try:
-            probe.connect(str(path))
-            probe.sendall(b"PING\r\n")
-            return probe.recv(64).startswith(b"+PONG")
-        except OSError:
-            return False
+    try:
+        return talk(path, b"PING\r\n").startswith(b"+PONG")
+    except OSError:
+        return False
+
+
+def talk(path: Path, said: bytes) -> bytes:
+    """What a server tells to one command."""
+    reader, told = hiredis.Reader(), b""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(10)
+        connection.connect(str(path))
+        connection.sendall(said)
+        while part := connection.recv(65_536):
+            told += part
+            reader.feed(part)
+            if reader.gets() is not False:
+                break
+    return told
+
+
+def socket_of(server: EmbeddedServer) -> Path:
+    """Where a private server listens."""
+    return Path(server.url.removeprefix("unix://").partition("?")[0])
 
 
 @pytest.fixture
@@ -208,6 +246,96 @@ async def test_a_server_without_vector_search_leaves_it_to_the_processes(store: 
     assert isinstance(near, LocalNear)
     with pytest.raises(StoreUnavailable):
         await store.connection.ask(Ask(("FT.INFO", "rung-near"), text))
+
+
+def test_forgetting_a_tenant_empties_this_process_memory_of_it_alone() -> None:
+    near = LocalNear()
+    for tenant in ("acme", "other"):
+        near.storing(tenant, question(CAPITAL), "k1", ttl_s=10)
+    near.forget("acme")
+    assert near.look("acme", question(SAME)) is None
+    assert near.look("other", question(SAME)) is not None
+
+
+# --- the commands to a server that searches, by what one has said (see `recorded_search`)
+
+
+async def test_by_the_recorded_words_of_a_server_that_searches_questions_lie_there() -> None:
+    server = Recorded("create", "create again")
+    for _ in range(2):  # by this process, and by another before
+        assert isinstance(await open_near(server, recorded_search.DIMENSIONS), SearchNear)
+    assert server.left == []
+
+
+async def test_by_the_recorded_words_of_a_server_that_does_not_search_each_process_remembers() -> None:
+    assert isinstance(await open_near(Recorded("create in vain"), recorded_search.DIMENSIONS), LocalNear)
+
+
+async def test_by_the_recorded_words_of_a_search_the_answer_s_key_is_found_in_the_tenant_s_own_questions() -> None:
+    look = recorded_search.look("acme")
+    assert look.fetch
+    assert await Recorded("look").ask(look.ask) == "k1"
+
+
+async def test_by_the_recorded_words_of_a_search_that_finds_nothing_there_is_no_answer() -> None:
+    apart = replace(recorded_search.HERE, vector=np.array([0, 9, 0, 0], np.float32))
+    look = recorded_search.look("acme", recorded_search.question(apart, recorded_search.OTHER_GROUP))
+    assert await Recorded("look in vain").ask(look.ask) is None
+
+
+async def test_by_the_recorded_words_of_a_server_that_lost_its_index_a_look_is_a_miss() -> None:
+    look = recorded_search.look("acme")
+    (reply,) = await Recorded("look without an index").run(look.ask)
+    assert look.ask.read_or(reply, None) is None
+
+
+async def test_an_organisation_s_tenant_finds_its_own_and_not_the_organisation_s() -> None:
+    (reply,) = await Recorded("look").run(recorded_search.look("acme").ask)
+    theirs = recorded_search.look("sub@acme")
+    assert theirs.ask.read(reply) == "k8"
+
+
+async def test_what_a_search_tells_in_another_form_is_nothing() -> None:
+    look = recorded_search.look("acme")
+    kept = recorded_search.VARIANT
+    fields = [b"v", kept.vector.tobytes(), b"m", kept.packed()]
+    assert look.ask.read([2, b"n:{acme}:gone", None, b"n:{acme}:k1", fields]) == "k1"  # one expired meanwhile
+    assert look.ask.read([1, b"n:{acme}:k1", [b"v", kept.vector.tobytes()]]) is None
+    assert look.ask.read([0]) is None
+
+
+async def test_the_recording_is_what_a_server_that_searches_says(search_server: Path, server: EmbeddedServer) -> None:
+    said = await recorded_search.record(partial(talk, search_server), partial(talk, socket_of(server)))
+    assert said == recorded_search.exchanges()
+
+
+async def test_a_question_is_kept_beside_its_answer_and_for_as_long(store: Store) -> None:
+    await store.directory.declare_tenant("acme")
+    await store.cache.put("acme", "k1", b"Lima", ttl_s=100)
+    near, asking = SearchNear(), question(CAPITAL)
+    for key, kept in (("k1", 1), ("k2", 0)):
+        ask = near.put_ask("acme", asking, key)
+        assert ask is not None
+        assert await store.connection.ask(ask) == kept
+    fields = await store.connection.ask(Ask(("HGETALL", "n:{acme}:k1"), list))
+    assert dict(zip(fields[::2], fields[1::2], strict=True)) == {
+        b"g": b"g1",
+        b"v": asking.asked.vector.tobytes(),
+        b"m": asking.asked.packed(),
+    }
+    assert 0 < await store.connection.ask(Ask(("PTTL", "n:{acme}:k1"), int)) <= 100_000
+    assert await store.connection.ask(Ask(("EXISTS", "n:{acme}:k2"), int)) == 0
+
+
+async def test_a_key_that_was_found_is_fetched_and_an_answer_is_told_as_it_is(store: Store) -> None:
+    await store.directory.declare_tenant("acme")
+    await store.cache.put("acme", "k1", b"Lima", ttl_s=100)
+    nothing: Ask[bytes | str | None] = Ask(("PING",), lambda _reply: None)
+    looks = {fetch: NearLook(ask=nothing, fetch=fetch) for fetch in (False, True)}
+    assert await fetched(store.cache, "acme", looks[True], "k1") == b"Lima"
+    assert await fetched(store.cache, "acme", looks[True], None) is None
+    assert await fetched(store.cache, "acme", looks[False], b"Lima") == b"Lima"
+    assert await fetched(store.cache, "acme", looks[False], None) is None
 
 
 # --- the memory
