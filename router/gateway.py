@@ -119,6 +119,7 @@ async def open_gateway(settings: Settings, resources: Resources, metrics: Metric
         reader = await asyncio.to_thread(lambda: service.semantics.reader)
         await store.search_near(reader.dimensions)
     stack.push_async_callback(_drain, gateway)
+    stack.callback(_thaw, gc.get_threshold())
     for work in (*_works(gateway, upstream, resources.demo_key), alerting.run()):
         task = asyncio.create_task(work)
         stack.push_async_callback(_cancel, task)
@@ -229,6 +230,15 @@ async def _warm(upstream: UpstreamClient, warmed: asyncio.Event) -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD, 20, 20)
+
+
+def _thaw(threshold: tuple[int, int, int]) -> None:
+    """Give the collector back what `_warm` has put out of its sight: this process may go on without a gateway.
+
+    What is frozen when a process ends is never freed; libraries that watch over their objects then tell of leaks.
+    """
+    gc.unfreeze()
+    gc.set_threshold(*threshold)
 
 
 async def _count_tasks(metrics: Metrics) -> None:
