@@ -28,6 +28,7 @@ from classifier.features import SCHEMA
 from classifier.head import Network
 from classifier.inputs import Inputs
 from classifier.model import DifficultyModel, Layout
+from classifier.transformer import ONNX, ONNX_FILES, OnnxEncoder, inputs_for
 from classifier.types import Query
 
 FORMAT: Final = 1
@@ -44,12 +45,13 @@ class EncoderMismatchError(ArtefactError):
     """The heads were fitted to another encoder than the one asked for."""
 
 
-def load(path: str | Path = "default", *, encoder: str | None = None) -> DifficultyModel:
+def load(path: str | Path = "default", *, encoder: str | None = None, threads: int = 1) -> DifficultyModel:
     """Load and check a classifier.
 
     Args:
         path: its folder, or `default` for the one that ships.
-        encoder: `static` or `sentence-transformers:<model>`; None takes what the artefact was fitted to.
+        encoder: `static`, `onnx` or `sentence-transformers:<model>`; None takes what the artefact was fitted to.
+        threads: that an encoder on ONNX Runtime may use.
 
     Raises:
         ArtefactError: something is missing, damaged or does not fit this version of Rung.
@@ -61,7 +63,7 @@ def load(path: str | Path = "default", *, encoder: str | None = None) -> Difficu
     _check_sums(folder, manifest)
     static = load_static(folder)
     model = DifficultyModel(
-        inputs=Inputs(_encoder(manifest, encoder, static), static.vocabulary),
+        inputs=inputs_for(_encoder(folder, manifest, encoder, static, threads), static.vocabulary),
         network=_network(folder),
         layout=_layout(manifest),
         version=f"{manifest['name']}-{manifest['version']}",
@@ -133,7 +135,9 @@ def save(
     save_file(tensors, folder / "heads.safetensors")
     model = DifficultyModel(inputs=inputs, network=_network(folder), layout=layout, version=f"{name}-{version}")
     _write_json(folder / "golden.json", [{"text": text, **_fingerprint(model, text)} for text in golden])
-    sums = {part: sha256((folder / part).read_bytes()).hexdigest() for part in _FILES}
+    if isinstance(inputs.encoder, OnnxEncoder):
+        _take_over(inputs.encoder.folder, folder)
+    sums = {part: sha256((folder / part).read_bytes()).hexdigest() for part in _files(inputs.encoder.name)}
     manifest = {
         "format": FORMAT, "name": name, "version": version, "encoder": inputs.encoder.name,
         "features": SCHEMA, "layout": asdict(layout), "files": sums, **about,
@@ -142,12 +146,24 @@ def save(
     return model
 
 
+def _files(encoder: object) -> tuple[str, ...]:
+    """What an artefact of this encoder consists of, beside its manifest."""
+    return (*_FILES, *ONNX_FILES) if encoder == ONNX else _FILES
+
+
+def _take_over(source: Path, folder: Path) -> None:
+    """An artefact carries its transformer along, so that nobody can put another in its place."""
+    if source.resolve() != folder.resolve():
+        for part in ONNX_FILES:
+            (folder / part).write_bytes((source / part).read_bytes())
+
+
 def _write_json(path: Path, value: object) -> None:
     path.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _check_sums(folder: Path, manifest: Mapping[str, Any]) -> None:
-    for part in _FILES:
+    for part in _files(manifest["encoder"]):
         try:
             found = sha256((folder / part).read_bytes()).hexdigest()
         except FileNotFoundError as error:
@@ -159,7 +175,9 @@ def _check_sums(folder: Path, manifest: Mapping[str, Any]) -> None:
             )
 
 
-def _encoder(manifest: Mapping[str, Any], asked: str | None, static: StaticEncoder) -> Encoder:
+def _encoder(
+    folder: Path, manifest: Mapping[str, Any], asked: str | None, static: StaticEncoder, threads: int
+) -> Encoder:
     fitted = str(manifest["encoder"])
     if asked is not None and asked != fitted:
         raise EncoderMismatchError(
@@ -168,9 +186,14 @@ def _encoder(manifest: Mapping[str, Any], asked: str | None, static: StaticEncod
         )
     if fitted == STATIC:
         return static
+    if fitted == ONNX:
+        try:
+            return OnnxEncoder(folder, threads=threads)
+        except ValueError as error:
+            raise ArtefactError(str(error)) from error
     if fitted.startswith(PREFIX):
         return SentenceTransformerEncoder(fitted.removeprefix(PREFIX))
-    raise ArtefactError(f"unknown encoder {fitted}; use {STATIC} or {PREFIX}<model>")
+    raise ArtefactError(f"unknown encoder {fitted}; use {STATIC}, {ONNX} or {PREFIX}<model>")
 
 
 def _network(folder: Path) -> Network:

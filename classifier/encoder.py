@@ -92,6 +92,9 @@ class SentenceTransformerEncoder:
     Args:
         model: a name on the hub or a folder, as sentence-transformers takes it.
 
+    Attributes:
+        transformer: the SentenceTransformer itself.
+
     Raises:
         ModuleNotFoundError: the extra `encoders` is not installed.
     """
@@ -103,10 +106,10 @@ class SentenceTransformerEncoder:
             raise ModuleNotFoundError(
                 f"the encoder {PREFIX}{model} needs sentence-transformers: pip install 'rung[encoders]'"
             ) from missing
-        self._model: Any = SentenceTransformer(model)
+        self.transformer: Any = SentenceTransformer(model)
         self.name = PREFIX + model
         self.fingerprint = ""  # the name tells which weights
-        self.dimensions = int(self._model.get_sentence_embedding_dimension())
+        self.dimensions = int(_dimension(self.transformer)())
 
     def encode(self, reading: Reading, rows: NDArray[np.intp]) -> Vector:  # noqa: ARG002 - it has its own tokens
         """(dimensions,) see `Encoder`."""
@@ -115,7 +118,13 @@ class SentenceTransformerEncoder:
     def encode_many(self, texts: Sequence[str]) -> Vector:
         """(n, dimensions) for training."""
         bounded = [read(text).raw.decode("utf-8", "replace") for text in texts]
-        return np.asarray(self._model.encode(bounded, normalize_embeddings=True), np.float32)
+        return np.asarray(self.transformer.encode(bounded, normalize_embeddings=True), np.float32)
+
+
+def _dimension(transformer: Any) -> Any:  # noqa: ANN401 - an extra without types
+    """The method that tells the length of vectors: renamed in sentence-transformers 6, where the old name warns."""
+    renamed = getattr(transformer, "get_embedding_dimension", None)
+    return transformer.get_sentence_embedding_dimension if renamed is None else renamed
 
 
 def unit(vector: Vector) -> Vector:

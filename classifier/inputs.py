@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from classifier.encoder import Encoder
 from classifier.features import NAMES, SCHEMA, Features
-from classifier.text import read
+from classifier.text import Reading, read
 from classifier.vocabulary import Vocabulary
 
 Vector = NDArray[np.floating[Any]]
@@ -44,6 +44,10 @@ class Inputs:
         reading = read(text)
         rows = self.vocabulary.look_up(reading.words)
         return np.concatenate((self.encoder.encode(reading, rows), self._features.compute(reading, rows)))
+
+    def features_of(self, reading: Reading) -> Vector:
+        """(features,) the hand features of what was read."""
+        return self._features.compute(reading, self.vocabulary.look_up(reading.words))
 
     def compute_many(self, texts: Sequence[str]) -> Vector:
         """(n, D) of many texts."""

@@ -99,7 +99,7 @@ class DifficultyModel:
 
     def estimate_many(self, queries: Sequence[Query]) -> list[Estimate]:
         """Judge queries together, which costs little more than one of them."""
-        x = np.stack([self.inputs.compute(query.text) for query in queries])
+        x = self.inputs.compute_many([query.text for query in queries])
         z, units, outputs = self.network.forward(x)
         layout = self.layout
         mean = np.add.reduce(outputs, 1)

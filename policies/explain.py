@@ -10,9 +10,11 @@ from typing import overload
 from policies.catalog import Catalog
 from policies.choice import Taste
 from policies.cost import usd
+from policies.doubt import doubt
 from policies.plan import attempt
 from policies.policy import Policy
 from policies.rungs import Rung, latency_s
+from policies.second_look import Doubt
 from policies.spending import Curve, curve_of
 from policies.types import Attempt, Candidate, Demand, Forecast, Purse, Wishes
 
@@ -113,6 +115,15 @@ class Sentences:
         able = [r for r in board.rungs if r.allowance <= ceiling and board.can_call(r)] or [self._chosen]
         taste = board.taste
         return curve_of([(r.quality, r.cost) for r in able], taste.value, math.log(taste.weight))
+
+    def doubt(self) -> Doubt | None:
+        """How close the choice of the rung that serves was, against what else could have served."""
+        board = self._board
+        rivals = [r for r in board.rungs if board.can_call(r) and not board.objection(r)]
+        forecast = board.forecast
+        return doubt(
+            self._served, rivals, board.taste, difficulty=forecast.difficulty, uncertainty=forecast.uncertainty
+        )
 
     def why(self) -> str:
         """Why this rung."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from policies.cost import usd
 from policies.explain import thinking_words
+from policies.second_look import SecondLook
 from policies.types import Candidate, Decision
 
 # Of the receipt, as `policies.records` reads it: raised when a field that it needs changes its place or meaning.
@@ -120,6 +121,19 @@ def _difficulty(decision: Decision) -> dict[str, Any] | None:
         "answer_tokens_high": forecast.answer_tokens_high,
         "is_default": forecast.is_default,
         "classifier_version": forecast.version,
+        "second_look": None if forecast.second_look is None else _second_look(forecast.second_look),
+    }
+
+
+def _second_look(look: SecondLook) -> dict[str, Any]:
+    return {
+        "result": look.result.value,
+        "distance": round(look.doubt.distance, 3),
+        "rival": {"model": look.doubt.rival, "allowance": look.doubt.allowance},
+        "first_choice": {"model": look.model, "allowance": look.allowance},
+        "first_difficulty": round(look.difficulty, 4),
+        "version": look.version,
+        "took_ms": round(look.took_ms, 2),
     }
 
 

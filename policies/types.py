@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from policies.second_look import Doubt, SecondLook
 from policies.spending import Curve
 
 NANO_PER_USD = 1_000_000_000
@@ -171,6 +172,7 @@ class Forecast:
         reasons: the features that moved the difficulty, most important first, in words.
         is_default: True when the classifier failed or timed out and these are the marked defaults.
         version: the classifier's version.
+        second_look: what became of a second look, or None where the decision was too clear for one.
     """
 
     difficulty: float
@@ -183,6 +185,7 @@ class Forecast:
     reasons: tuple[str, ...] = ()
     is_default: bool = False
     version: str = "none"
+    second_look: SecondLook | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -277,6 +280,10 @@ class Words(Protocol):
         """What the request would have cost at other prices of money."""
         ...
 
+    def doubt(self) -> Doubt | None:
+        """How close the decision was, or None where nothing was in question."""
+        ...
+
     def why(self) -> str:
         """Why this rung."""
         ...
@@ -327,6 +334,11 @@ class Decision:
     def curve(self) -> Curve:
         """What the request would have cost at other prices of money, for the pacing."""
         return self.words.curve()
+
+    @property
+    def doubt(self) -> Doubt | None:
+        """How close the choice among what can be called was, or None where nothing was in question."""
+        return self.words.doubt()
 
     @property
     def why(self) -> str:

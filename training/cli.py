@@ -12,12 +12,14 @@ from tqdm import tqdm
 
 from classifier.artefact import DEFAULT
 from classifier.encoder import PREFIX, STATIC
+from training import second_look_cli
 from training.learning.cli import add_commands
 from training.learning.label_command import label
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 add_commands(app)
 app.command(name="label")(label)
+second_look_cli.add_commands(app)
 
 
 @app.callback()

@@ -103,7 +103,7 @@ def build(
     model = save(
         out,
         name="default",
-        version=_next_version(out),
+        version=next_version(out),
         inputs=inputs,
         encoder_files=encoder_files,
         network=network,
@@ -153,7 +153,7 @@ def _fit(x: NDArray[Any], lesson: Lesson, inputs: Inputs, seed: int, progress: P
     return fit_levels(x, lesson.sources, lesson.targets, inputs, seed=seed, progress=progress)
 
 
-def _next_version(out: Path) -> int:
+def next_version(out: Path) -> int:
     """One more than the artefact that stands there has, whatever else is wrong with it."""
     try:
         return int(json.loads((out / "manifest.json").read_text(encoding="utf-8"))["version"]) + 1

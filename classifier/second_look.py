@@ -1,0 +1,79 @@
+"""Two estimates of one query made into one: the first stage's and that of a second, slower classifier.
+
+    logit(p) = (1 - w) * logit(p_first) + w * logit(p_second)
+
+for success at every level, for every model with a head in both, and for the difficulty; `w` was fitted with the second
+classifier, to questions that neither had seen (`rung-train second-look`), and stands in its manifest. A model that only
+the first stage has a head for keeps what that says: it was learnt from one's own results.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from classifier import artefact
+from classifier.artefact import ArtefactError
+from classifier.model import DifficultyModel
+from classifier.types import Classifier, Estimate
+
+_SURE = 1e-4  # keeps log-odds finite
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Second:
+    """A classifier for second looks. `weight`: 0..1, what its word counts beside the first's."""
+
+    model: Classifier
+    weight: float
+
+    def combined(self, first: Estimate, second: Estimate) -> Estimate:
+        """What both say together; kind, tokens and reasons are the second's, which has read more closely."""
+        weight, levels = self.weight, first.abilities
+        heads = {
+            name: _between(p, second.heads[name], weight) if name in second.heads else p
+            for name, p in first.heads.items()
+        }
+        return replace(
+            second,
+            difficulty=_between(first.difficulty, second.difficulty, weight),
+            abilities=levels,
+            success=tuple(
+                _between(p, second.success_at(level), weight) for p, level in zip(first.success, levels, strict=True)
+            ),
+            heads=second.heads | heads,
+            version=f"{first.version}+{second.version}",
+            reading=first.reading,  # learning reads the first stage's inputs
+        )
+
+
+def load_second(path: str | Path, *, threads: int = 1) -> Second:
+    """Load and check a classifier for second looks.
+
+    Raises:
+        ArtefactError: it is none, or it is not usable; ModuleNotFoundError: its encoder's extra is not installed.
+    """
+    manifest = artefact.read_manifest(Path(path))
+    about: Any = manifest.get("second_look")
+    weight = about.get("weight") if isinstance(about, dict) else None
+    if not isinstance(weight, int | float) or not 0.0 <= weight <= 1.0:
+        raise ArtefactError(
+            f"{path} is no classifier for second looks; `rung-train second-look --out {path}` writes one"
+        )
+    model: DifficultyModel = artefact.load(path, threads=threads)
+    return Second(model=model, weight=float(weight))
+
+
+def _between(first: float, second: float, weight: float) -> float:
+    return _expit((1.0 - weight) * _logit(first) + weight * _logit(second))
+
+
+def _logit(p: float) -> float:
+    bounded = min(max(p, _SURE), 1.0 - _SURE)
+    return math.log(bounded / (1.0 - bounded))
+
+
+def _expit(z: float) -> float:
+    return 0.5 * (1.0 + math.tanh(0.5 * z))
