@@ -59,9 +59,8 @@ def load_second(path: str | Path, *, threads: int = 1) -> Second:
     about: Any = manifest.get("second_look")
     weight = about.get("weight") if isinstance(about, dict) else None
     if not isinstance(weight, int | float) or not 0.0 <= weight <= 1.0:
-        raise ArtefactError(
-            f"{path} is no classifier for second looks; `rung-train second-look --out {path}` writes one"
-        )
+        remedy = f"`rung-train second-look --out {path}` writes one"
+        raise ArtefactError(f"{path} is no classifier for second looks; {remedy}")
     model: DifficultyModel = artefact.load(path, threads=threads)
     return Second(model=model, weight=float(weight))
 

@@ -1,8 +1,8 @@
 """Text -> vector by a transformer on ONNX Runtime (extra `onnx`): no torch, and one thread is enough.
 
 An encoder is two files of one folder: `model.onnx`, which takes token ids and gives either a vector per text or one
-per token (their mean over the text is taken then), and `tokenizer.json`. Their sum is the encoder's fingerprint, so that
-heads are never put on another model of the same name.
+per token (their mean over the text is taken then), and `tokenizer.json`. Their sum is the encoder's fingerprint, so
+that heads are never put on another model of the same name.
 """
 
 from __future__ import annotations

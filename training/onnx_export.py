@@ -74,7 +74,7 @@ def _open(model: str) -> Any:  # noqa: ANN401 - an extra without types
         from classifier.encoder import SentenceTransformerEncoder
     except ModuleNotFoundError as missing:
         raise ModuleNotFoundError(
-            f"exporting needs {missing.name}: pip install 'rung[encoders]' onnx (in an environment of its own, if you like)"
+            f"exporting needs {missing.name}: pip install 'rung[encoders,onnx]' onnx, in an environment of its own"
         ) from missing
     return SentenceTransformerEncoder(model).transformer.eval()
 

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from classifier.artefact import DEFAULT, save
 from classifier.encoder import STATIC
+from classifier.head import Network
 from classifier.inputs import Inputs
 from classifier.model import DifficultyModel, Layout
 from training.benchmarks.metrics import auroc, ranking
@@ -28,7 +29,7 @@ from training.calibrate import calibrated
 from training.data import DataError, Matrix, folds, read_results, sample_questions, to_matrix
 from training.default import BROKEN, CHEAP, FILES, GOLDEN, next_version
 from training.encoding import Bar, Remembering, open_inputs
-from training.lessons import Lesson, with_noise, with_own
+from training.lessons import with_noise, with_own
 from training.levels import RECIPE, fit_levels, targets_of
 from training.own_prompts import trivial_success
 from training.report import measure
@@ -88,11 +89,13 @@ def build(
     say(f"encoding {len(lesson.texts):,} texts")
     held = np.flatnonzero(folds(matrix.questions, 10, seed=seed) == 0)
     learnt = np.flatnonzero(~np.isin(lesson.roots, held))
+    part = lesson.take(learnt)
     looks: list[Look] = []
     for name, inputs in (("second", second), ("first", first)):
         x = inputs.compute_many(lesson.texts.tolist())
         say(f"fitting the {name} look on nine tenths, to measure on the rest")
-        looks.append(_trial(inputs, x, lesson, learnt, held, matrix, seed))
+        network = fit_levels(x[learnt], part.sources, part.targets, inputs, seed=seed)
+        looks.append(_trial(inputs, x, network, x[held], matrix.take(held)))
     say("measuring")
     weight, figures = both(looks[1], looks[0], held, matrix.take(held))
     metrics = figures | measure(
@@ -135,11 +138,9 @@ def both(first: Look, second: Look, held: NDArray[np.intp], results: Matrix) -> 
     one, two = (look.model.success_many(look.x[held]).astype(float) for look in (first, second))
     targets = targets_of(results)
     logits = [_logit(p) for p in (one, two)]
-    losses = [
-        _loss(_expit((1 - w) * logits[0] + w * logits[1]), targets.levels, targets.level_weights) for w in WEIGHTS
-    ]
-    weight = float(WEIGHTS[int(np.argmin(losses))])
-    mixed = _expit((1 - weight) * logits[0] + weight * logits[1])
+    mixtures = [_expit((1 - w) * logits[0] + w * logits[1]) for w in WEIGHTS]
+    best = int(np.argmin([_loss(p, targets.levels, targets.level_weights) for p in mixtures]))
+    weight, mixed = float(WEIGHTS[best]), mixtures[best]
     figures: dict[str, float] = {"weight": round(weight, 2)}
     for name, success in (("first", one), ("second", two), ("both", mixed)):
         figures[f"auroc_{name}"] = round(within_source(success.mean(axis=1), results), 4)
@@ -160,20 +161,10 @@ def within_source(ease: Floats, results: Matrix) -> float:
     return float(np.mean(areas)) if areas else float("nan")
 
 
-def _trial(
-    inputs: Inputs,
-    x: Floats,
-    lesson: Lesson,
-    learnt: NDArray[np.intp],
-    held: NDArray[np.intp],
-    matrix: Matrix,
-    seed: int,
-) -> Look:
+def _trial(inputs: Inputs, x: Floats, network: Network, held_x: Floats, held: Matrix) -> Look:
     """A look that has not seen the held-out questions, calibrated on them."""
-    part = lesson.take(learnt)
-    network = fit_levels(x[learnt], part.sources, part.targets, inputs, seed=seed)
     plain = Layout(abilities=LEVELS, kinds=KINDS, heads=(), cheap=CHEAP, trivial=tuple(trivial_success().tolist()))
-    layout = calibrated(plain, network, x[held], matrix.take(held))
+    layout = calibrated(plain, network, held_x, held)
     model = DifficultyModel(inputs=inputs, network=network, layout=layout, version="trial")
     return Look(inputs=inputs, x=x, layout=layout, model=model)
 

@@ -19,6 +19,7 @@ def add_commands(app: typer.Typer) -> None:
 
 
 def second_look(
+    *,
     data: Annotated[
         list[Path],
         typer.Option("--data", help="Results files: .parquet, .csv or .jsonl with prompt, model and score."),
@@ -34,9 +35,9 @@ def second_look(
 ) -> None:
     """Train a classifier for second looks: heads on a transformer, asked only where a decision is close.
 
-    It encodes some one and a half times as many texts as the files have questions, which takes a few milliseconds each; a
-    bar shows how far it is. At the end it prints what the first look, the second and both together are worth on a tenth
-    of the questions that none had seen: where `both` is no better than `first`, do not switch it on.
+    It encodes some one and a half times as many texts as the files have questions, which takes a few milliseconds
+    each; a bar shows how far it is. At the end it prints what the first look, the second and both together are worth
+    on a tenth of the questions that none had seen: where `both` is no better than `first`, do not switch it on.
 
     \b
     rung-train onnx --model sentence-transformers/all-MiniLM-L6-v2 --out minilm

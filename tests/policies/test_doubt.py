@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -15,8 +16,9 @@ from policies.doubt import doubt, log_odds_error
 from policies.errors import PolicyError
 from policies.rungs import Rung
 from policies.second_look import Doubt, Looked, wanted
-from policies.types import Forecast, Reasoning, Wishes
-from tests.policies.ladders import LADDER, MINI, OPUS, PROOF, ask, catalogs, demands, forecasts, purses, wishes
+from policies.types import Demand, Forecast, Purse, Reasoning, Wishes
+from tests.policies import ladders as made
+from tests.policies.ladders import LADDER, MINI, OPUS, PROOF, ask
 
 ENTRIES = LADDER.entries
 USUAL = {"difficulty": 0.5, "uncertainty": 0.1}
@@ -128,8 +130,10 @@ def test_the_error_in_log_odds_is_bounded_also_where_the_difficulty_is_0_or_1(
     assert 0.0 <= log_odds_error(difficulty, uncertainty) <= 2.0
 
 
-@given(catalogs(), demands, forecasts, wishes, purses)
-def test_every_decision_can_say_how_close_it_was(catalog, demand, forecast, wishes, purse) -> None:
+@given(made.catalogs(), made.demands, made.forecasts, made.wishes, made.purses)
+def test_every_decision_can_say_how_close_it_was(
+    catalog: Catalog, demand: Demand, forecast: Forecast, wishes: Wishes, purse: Purse
+) -> None:
     try:
         decision = decide(catalog=catalog, demand=demand, forecast=forecast, wishes=wishes, purse=purse)
     except PolicyError:
@@ -181,7 +185,9 @@ ROOM = {"margin": 1.0, "within_s": 0.04, "expected_s": 0.01, "slack_s": None}
         (CLOSE, {"expected_s": 0.05, "slack_s": 0.03}, Looked.BUSY),
     ],
 )
-def test_a_second_look_is_for_close_decisions_with_time_and_room(found, changes, expected) -> None:
+def test_a_second_look_is_for_close_decisions_with_time_and_room(
+    found: Doubt | None, changes: dict[str, Any], expected: Looked | None
+) -> None:
     assert wanted(found, **(ROOM | changes)) is expected
 
 

@@ -9,7 +9,7 @@ second look alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from time import perf_counter
 from typing import Any, Final
 
@@ -29,7 +29,7 @@ from training.fit import RoutingModel
 Floats = NDArray[np.float64]
 SHARES: Final = (0.0, 0.1, 0.25, 0.5, 1.0)  # of the queries, looked at twice
 GRID: Final = 101  # shares of strong calls at which the curve is read
-FIGURES: Final = ("apgr", "cpt50", "cpt80")
+FIGURES: Final = {"apgr": 3, "cpt50": 1, "cpt80": 1}  # and the digits that they are shown with
 
 
 def recipe(inputs: Inputs, seed: int = 0) -> Rung:
@@ -122,11 +122,7 @@ def second_look_text(result: Mapping[str, Any]) -> str:
     """What `rung bench second-look` prints."""
     title = f"{result['mode']}: {result['weak']} against {result['strong']}, {result['queries']} queries"
     rows = [
-        [
-            f"{row['looked']:.0%}",
-            row["by"],
-            *(shown(row, name, digits) for name, digits in zip(FIGURES, (3, 1, 1), strict=True)),
-        ]
+        [f"{row['looked']:.0%}", row["by"], *(shown(row, name, digits) for name, digits in FIGURES.items())]
         for row in result["results"]
     ]
     success = [[row["by"], *(shown(row, name, 3) for name in ("auroc", "brier", "ece"))] for row in result["success"]]
@@ -138,7 +134,7 @@ def second_look_text(result: Mapping[str, Any]) -> str:
             table(["looked twice", "the second look", "APGR", "CPT50 %", "CPT80 %"], rows),
             f"APGR over the first look alone, all looked at twice: {leads}",
             table(["success of both models", "AUROC", "Brier", "ECE"], success),
-            f"one look, one thread: p50 {times['p50_ms']:.1f} ms, p95 {times['p95_ms']:.1f} ms on the data's own prompts",
+            f"one look, one thread: p50 {times['p50_ms']:.1f} ms, p95 {times['p95_ms']:.1f} ms on these prompts",
         ]
     )
 
@@ -182,7 +178,7 @@ def _success(held: Contest, judgement: Judgement, resamples: int, seed: int) -> 
     return bootstrap(compute, held.matrix.questions, count=resamples, seed=seed)
 
 
-def _told(names: Sequence[str], found: Mapping[str, Any]) -> dict[str, Any]:
+def _told(names: Iterable[str], found: Mapping[str, Any]) -> dict[str, Any]:
     told: dict[str, Any] = {}
     for name in names:
         told |= figure(name, found)
