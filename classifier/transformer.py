@@ -8,7 +8,6 @@ that heads are never put on another model of the same name.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final, Protocol, runtime_checkable
@@ -68,7 +67,7 @@ class OnnxEncoder:
         self._tokenizer = _tokenizer(folder / TOKENIZER_FILE)
         self.dimensions = len(self.encode_many(["?"])[0])
 
-    @cached_property
+    @property
     def fingerprint(self) -> str:
         """Of both files."""
         return sha256(b"".join((self.folder / part).read_bytes() for part in ONNX_FILES)).hexdigest()

@@ -157,7 +157,7 @@ def within_source(ease: Floats, results: Matrix) -> float:
             known = np.isfinite(column)
             if known.sum() >= MIN_ANSWERS and 0 < column[known].mean() < 1:
                 one = np.ones((1, int(known.sum())))
-                areas.append(float(auroc(ranking(ease[rows][known]), column[known], one)[0]))
+                areas.append(float(auroc(ranking(ease[rows][known].astype(float)), column[known], one)[0]))
     return float(np.mean(areas)) if areas else float("nan")
 
 
