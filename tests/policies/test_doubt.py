@@ -168,7 +168,7 @@ def test_close_decisions_are_those_that_a_small_change_of_the_estimate_turns() -
 
 
 CLOSE = Doubt(distance=0.5, rival="b", allowance=0)
-ROOM = {"margin": 1.0, "within_s": 0.04, "expected_s": 0.01, "slack_s": None}
+ROOM: dict[str, Any] = {"margin": 1.0, "within_s": 0.04, "expected_s": 0.01, "slack_s": None}
 
 
 @pytest.mark.parametrize(
