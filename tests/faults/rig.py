@@ -17,6 +17,8 @@ CHECKS: dict[int, list[Check]] = {}
 _fresh = itertools.count()
 # The checks fail models on purpose; one check's breaker must not be another's missing answer.
 NO_BREAKERS = {"breaker_failures": 0}
+# Only those requests are answered in other words that say so.
+WHERE_ASKED = {"cache": {"semantic": "ask"}}
 
 
 def promise(number: int) -> Callable[[Check], Check]:
@@ -57,7 +59,7 @@ class Rig:
     async def stage(self) -> Stage:
         """The stage that the checks share: several workers, the three fake tiers, patient time-outs."""
         if self._shared is None:
-            made = staged(self.place("shared"), workers=self.of(4, 2), settings=NO_BREAKERS)
+            made = staged(self.place("shared"), workers=self.of(4, 2), settings={**NO_BREAKERS, **WHERE_ASKED})
             self._shared = await self._stack.enter_async_context(made)
         self._shared.upstream.choose = None
         self._shared.upstream.received.clear()

@@ -20,6 +20,7 @@ pytestmark = pytest.mark.slow
 SHORT: list[Check] = [
     books.mixed_traffic_with_kills,
     cache.canaries_never_leave_their_tenant,
+    cache.canaries_in_other_words_never_leave_their_tenant,
     cache.the_gateway_keeps_tenants_apart,
     cache.identical_requests_fly_once,
     hostile.a_client_never_chooses_an_upstream,

@@ -10,14 +10,15 @@ import base64
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import hiredis
 import numpy as np
 
 from classifier.sameness import Asked
 from router.store.near import NearLook, Question, SearchNear, open_near
-from router.store.scripts import Ask, Command, Reply
+from router.store.scripts import Ask, Reply
+from tests.store_servers import packed
 
 T = TypeVar("T")
 Say = Callable[[bytes], bytes]
@@ -115,11 +116,6 @@ async def record(search: Say, plain: Say) -> dict[str, tuple[bytes, bytes]]:
     recorder.next = ("look without an index", search)
     await recorder.run(look("acme").ask)
     return recorder.kept
-
-
-def packed(command: Command) -> bytes:
-    """A command as it goes over the wire."""
-    return hiredis.pack_command(cast("tuple[str]", command))
 
 
 def unpacked(told: bytes) -> Reply:

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
-import socket
-import subprocess
-import time
-from collections.abc import AsyncIterator, Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-import hiredis
 import numpy as np
 import pytest
 
@@ -28,11 +23,9 @@ from router.store.scripts import Ask, text
 from tests import store_servers
 from tests.router.store import recorded_search
 from tests.router.store.recorded_search import Recorded
-from tests.store_servers import opened
+from tests.store_servers import opened, talk
 
 READER: Reader = shipped_reader(b"r" * 32)
-# A Redis with its query engine (redisearch.so beside it), or a valkey-server with valkey-search.
-SERVER, MODULE = os.environ.get("RUNG_TEST_SEARCH_SERVER"), os.environ.get("RUNG_TEST_SEARCH_MODULE")
 CAPITAL, SAME, OTHER = "What is the capital of Peru?", "what's the capital of peru", "What is the capital of Chile?"
 
 
@@ -54,63 +47,22 @@ def near_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         with store_servers.running("valkey", folder) as server:
             yield server.url
         return
-    with searching(folder) as path:
-        yield f"unix://{path}"
+    with searching(folder) as url:
+        yield url
 
 
 @pytest.fixture
-def search_server(tmp_path: Path) -> Iterator[Path]:
-    """The socket of an empty server that searches."""
-    with searching(tmp_path) as path:
-        yield path
+def search_server(tmp_path: Path) -> Iterator[str]:
+    """An empty server that searches."""
+    with searching(tmp_path) as url:
+        yield url
 
 
-@contextmanager
-def searching(folder: Path) -> Generator[Path]:
-    """The socket of a server with vector search, where one is installed."""
-    if not SERVER:
+def searching(folder: Path) -> AbstractContextManager[str]:
+    """The URL of an empty server with vector search, where one is installed."""
+    if not store_servers.SEARCH_SERVER:
         pytest.skip("no server with vector search: RUNG_TEST_SEARCH_SERVER (and _MODULE) name one; see docs/cache.md")
-    path = folder / "s.sock"
-    modules = ["--loadmodule", MODULE] if MODULE else []
-    words = ["--port", "0", "--unixsocket", str(path), "--save", "", "--appendonly", "no", *modules]
-    process = subprocess.Popen([SERVER, *words], stdout=subprocess.DEVNULL, cwd=folder)
-    try:
-        deadline = time.monotonic() + 20
-        while not _answers(path):
-            assert process.poll() is None, "the server with vector search did not start"
-            assert time.monotonic() < deadline
-            time.sleep(0.05)  # another process' start: there is no event
-        yield path
-    finally:
-        process.kill()
-        process.wait()
-
-
-def _answers(path: Path) -> bool:
-    try:
-        return talk(path, b"PING\r\n").startswith(b"+PONG")
-    except OSError:
-        return False
-
-
-def talk(path: Path, said: bytes) -> bytes:
-    """What a server tells to one command."""
-    reader, told = hiredis.Reader(), b""
-    with socket.socket(socket.AF_UNIX) as connection:
-        connection.settimeout(10)
-        connection.connect(str(path))
-        connection.sendall(said)
-        while part := connection.recv(65_536):
-            told += part
-            reader.feed(part)
-            if reader.gets() is not False:
-                break
-    return told
-
-
-def socket_of(server: EmbeddedServer) -> Path:
-    """Where a private server listens."""
-    return Path(server.url.removeprefix("unix://").partition("?")[0])
+    return store_servers.searching(folder)
 
 
 @pytest.fixture
@@ -304,8 +256,8 @@ async def test_what_a_search_tells_in_another_form_is_nothing() -> None:
     assert look.ask.read([0]) is None
 
 
-async def test_the_recording_is_what_a_server_that_searches_says(search_server: Path, server: EmbeddedServer) -> None:
-    said = await recorded_search.record(partial(talk, search_server), partial(talk, socket_of(server)))
+async def test_the_recording_is_what_a_server_that_searches_says(search_server: str, server: EmbeddedServer) -> None:
+    said = await recorded_search.record(partial(talk, search_server), partial(talk, server.url))
     assert said == recorded_search.exchanges()
 
 
