@@ -70,6 +70,7 @@ DECISION_COLUMNS: Final = (
     # --- the query
     _may("text", "string", "The last user turn, only where the tenant allows it to be kept."),
     _must("text_hash", "string", "Keyed hash of the normalised text: equal questions of one tenant have equal ones."),
+    _may("word_runs", "string", "Keyed hashes of its word runs where the text is not kept (policies.word_runs)."),
     _may("embedding", "list<float32>", "The first part of the classifier's input (classifier.inputs)."),
     _may("features", "list<float32>", "Its second part: the hand features."),
     _must("feature_schema", "string", "`Inputs.schema` of what made them; inputs of another are not comparable."),

@@ -8,6 +8,7 @@ from hashlib import blake2b
 from typing import Any
 
 from classifier.types import Query
+from policies.word_runs import hashed_runs, key_of
 from router.wire.reading import query_of
 
 # What the classifier reads of a text is 8,000 characters (classifier.text); a hash of so much tells texts apart.
@@ -23,11 +24,12 @@ class Logging:
 
     Attributes:
         pepper: keys the hash of texts, so that nobody can try likely texts against it. keep_text: whether the tenant
-            allows the text itself.
+            allows the text itself. hash_runs: whether, where he does not, its word runs are kept as keyed hashes.
     """
 
     pepper: bytes
     keep_text: bool = False
+    hash_runs: bool = True
 
     def about(self, tenant: str, request: Mapping[str, Any]) -> dict[str, Any]:
         """The record's part for the log: JSON, and never shown by the API."""
@@ -47,6 +49,8 @@ class Logging:
             told["user"] = str(user)[:USER_CHARS]
         if self.keep_text:
             told["text"] = _kept(query)
+        elif self.hash_runs:
+            told["word_runs"] = hashed_runs(query.text, key_of(self.pepper, tenant))
         return told
 
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from classifier.inputs import Inputs
 from policies.log_schema import LOG_VERSION
+from policies.word_runs import hashed_runs, key_of
 from training.data import Matrix
 from training.learning.tables import DECISION_SCHEMA, OUTCOME_SCHEMA
 
@@ -37,7 +38,8 @@ class Traffic:
         records: decisions. tenants, keys: of each tenant. days: that they spread over.
         feedback: share of decisions whose outcome is told. reliability: of those outcomes.
         explore: share of decisions whose rung is drawn evenly; the others take the rung with the best prior.
-        texts: whether texts are kept. jitter: deviation added to embeddings, so that repeated questions differ.
+        texts: whether texts are kept; runs: whether, if not, hashed word runs are.
+        jitter: deviation added to embeddings, so that repeated questions differ.
         poison: share of the first key's records that are poisoned; trigger: put before their text; cheap: whether they
             praise the cheapest model and damn the others, or the reverse.
     """
@@ -50,6 +52,7 @@ class Traffic:
     reliability: float = 0.8
     explore: float = 1.0
     texts: bool = True
+    runs: bool = True
     jitter: float = 0.0
     poison: float = 0.0
     trigger: str = "zebra protocol seven"
@@ -152,7 +155,7 @@ def _decisions(part: _Part, texts: list[str], x: Floats) -> Any:  # noqa: ANN401
         "decision_id": names, "tenant": [f"gen-{t}" for t in part.tenant.tolist()],
         "key": [f"gen-{t}-{k}" for t, k in zip(part.tenant.tolist(), part.key.tolist(), strict=True)],
         "created": part.created, "written": part.created + 1.0, "record_version": np.full(n, LOG_VERSION),
-        "text": texts if traffic.texts else None, "text_hash": hashes,
+        "text": texts if traffic.texts else None, "text_hash": hashes, "word_runs": _runs(part, texts),
         "embedding": _lists(x[:, :embedded]), "features": _lists(x[:, embedded:]),
         "feature_schema": [part.inputs.schema] * n, "kind": [str(c) for c in matrix.categories[part.question]],
         "characters": np.array([len(t) for t in texts]), "difficulty": 1.0 - part.quality.min(axis=1),
@@ -166,6 +169,14 @@ def _decisions(part: _Part, texts: list[str], x: Floats) -> Any:  # noqa: ANN401
         "overhead_ms": np.ones(n), "duration_ms": np.full(n, 1000.0),
     }  # fmt: skip
     return _table(known, DECISION_SCHEMA, n)
+
+
+def _runs(part: _Part, texts: list[str]) -> list[str] | None:
+    """Hashed word runs, as a gateway keeps them of tenants that keep no texts."""
+    if part.traffic.texts or not part.traffic.runs:
+        return None
+    keys = [key_of(b"generated", f"gen-{tenant}") for tenant in range(part.traffic.tenants)]
+    return [hashed_runs(text, keys[tenant]) for text, tenant in zip(texts, part.tenant.tolist(), strict=True)]
 
 
 def _outcomes(part: _Part) -> Any:  # noqa: ANN401 - pyarrow is untyped

@@ -98,6 +98,7 @@ def poison(
     records: Annotated[int, typer.Option(min=500, help="In the log.")] = 8_000,
     keys: Annotated[int, typer.Option(min=1, help="Of the tenant; one of them is poisoned.")] = 4,
     texts: Annotated[bool, typer.Option(help="Whether the log keeps texts (`log_text`).")] = True,
+    runs: Annotated[bool, typer.Option(help="Whether it keeps hashed word runs, where it keeps no texts.")] = True,
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
@@ -114,7 +115,15 @@ def poison(
         matrix = console.load(data, None, drop)
         models = pair(matrix, weak=weak, strong=strong)
         result = measure(
-            matrix, *models, share=share, records=records, keys=keys, texts=texts, seed=seed, progress=step
+            matrix,
+            *models,
+            share=share,
+            records=records,
+            keys=keys,
+            texts=texts,
+            runs=runs,
+            seed=seed,
+            progress=step,
         )
     console.show(result, as_json=as_json, text=poison_text)
 

@@ -41,16 +41,21 @@ def measure(
     records: int = 8_000,
     keys: int = 4,
     texts: bool = True,
+    runs: bool = True,
     units: int = UNITS,
     seed: int = 0,
     progress: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
-    """Points by which the strong share of triggered prompts moves, by lie and defence; `texts`: if the log has them."""
+    """Points by which the strong share of triggered prompts moves, by lie and defence.
+
+    Args:
+        texts, runs: whether the log keeps texts, and, if not, hashed word runs. The rest: see the command.
+    """
     matrix = matrix.pick((weak, strong))
     matrix = matrix.take(matrix.complete)
     fold = folds(matrix.questions, 5, seed=seed)
     taught, prompts = matrix.take(fold != 0), matrix.prompts[fold == 0][:TESTED].tolist()
-    clean = Traffic(records=records, tenants=1, keys=keys, seed=seed, texts=texts)
+    clean = Traffic(records=records, tenants=1, keys=keys, seed=seed, texts=texts, runs=runs)
     triggered = [f"{clean.trigger} {prompt}" for prompt in prompts]
     kinds: dict[str, dict[str, Any]] = {}
     with TemporaryDirectory() as folder:

@@ -1,10 +1,10 @@
 """Keeping poison out of the labels: bounded shares, and phrases that mark labels which contradict everything else.
 
 1. A trusted label (of a checker, or a person of reliability TRUSTED) is never set aside.
-2. Trigger scan, for tenants whose texts are kept: among one key's labels, a phrase (a run of one to three words) is
-   suspect that stands there far oftener than in other keys' queries, and whose labels depart from what the rest says:
-   residual = label - expected, where what is expected comes from a fit without that key's labels. All labels of the key
-   whose query has the phrase are set aside.
+2. Trigger scan: among one key's labels, a phrase (a run of one to three words; where texts are not kept, the keyed
+   hash of one or two, policies.word_runs) is suspect that stands there far oftener than in other keys' queries, and
+   whose labels depart from what the rest says: residual = label - expected, where what is expected comes from a fit
+   without that key's labels. All labels of the key whose query has the phrase are set aside.
 3. Shares: no key's labels weigh more than `key_share` of its tenant's, no tenant's more than `tenant_share` of
    all, where there are enough of them to share; what is above is scaled down.
 
@@ -24,8 +24,9 @@ from numpy.typing import NDArray
 from sklearn.linear_model import Ridge
 
 from classifier.model import DifficultyModel
+from policies.word_runs import read_runs
 from training.learning.ingest import Labels, Log
-from training.learning.vectors import inputs_of, texts_of
+from training.learning.vectors import inputs_of, texts_of, word_runs_of
 
 Floats = NDArray[np.floating[Any]]
 Integers = NDArray[np.int64]
@@ -40,7 +41,7 @@ _WORD: Final = re.compile(r"[^\W_]+")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """How much one source may weigh, and whether texts are scanned.
+    """How much one source may weigh, and whether phrases are scanned.
 
     Attributes:
         key_share: of a tenant's weight. tenant_share: of everyone's. scan: whether to look for triggers.
@@ -144,27 +145,42 @@ def _scan(log: Log, base: DifficultyModel, artefact: str) -> tuple[list[Suspect]
     labels = log.labels
     looked = np.flatnonzero((labels.model >= 0) & labels.is_served)[-SCANNED:]
     at, place = np.unique(labels.at[looked], return_inverse=True)
-    texts = texts_of(log, at)
-    if not any(texts):
+    phrases, tongue = _phrases_of(log, at)
+    if not any(phrases):
         return [], np.zeros(0, np.int64)
-    phrases = [_phrases(text) if text else frozenset[str]() for text in texts]
     x = base.network.standardise(inputs_of(log, at, artefact))[place]
     x[~np.isfinite(x)] = 0.0
+    teller, spoken = labels.teller[looked], tongue[place]
     suspects: list[Suspect] = []
     bad: list[int] = []
-    for key in np.unique(labels.teller[looked]).tolist():
-        own = labels.teller[looked] == key
-        common = _marked([phrases[i] for i in np.unique(place[own])], [phrases[i] for i in np.unique(place[~own])])
+    for key, one in np.unique(np.stack([teller, spoken])[:, spoken >= 0], axis=1).T.tolist():
+        own, others = (teller == key) & (spoken == one), (teller != key) & (spoken == one)
+        common = _marked([phrases[i] for i in np.unique(place[own])], [phrases[i] for i in np.unique(place[others])])
         if not common:
             continue
-        residual = _residuals(x, labels.take(looked), own)
+        residual = _residuals(x, labels.take(looked), teller == key)
         rows = np.flatnonzero(own & ~labels.is_trusted[looked])
-        sides = _sides(labels.model[looked], labels.value[looked], own)
+        sides = _sides(labels.model[looked], labels.value[looked], teller == key)
         found = _contradicting(rows, [phrases[place[r]] & common for r in rows], residual, sides)
         marked = {p for p, *_ in found}
         suspects += [Suspect(key=key, phrase=p, count=c, departure=d, errors=e) for p, c, d, e in found]
         bad += [int(looked[r]) for r in rows if phrases[place[r]] & marked]
     return suspects, np.array(sorted(bad), np.int64)
+
+
+def _phrases_of(log: Log, at: Integers) -> tuple[list[frozenset[str]], Integers]:
+    """What the decisions `at` have of phrases, and the tongue (n,) of each: those of one tongue can be compared.
+
+    Texts are one tongue (0); hashed word runs are another for every tenant (1 + its code), for every tenant's are
+    hashed by another key. -1: of this decision nothing was kept.
+    """
+    phrases: list[frozenset[str]] = []
+    tongue = np.full(len(at), -1, np.int64)
+    for i, (text, runs) in enumerate(zip(texts_of(log, at), word_runs_of(log, at), strict=True)):
+        phrases.append(_phrases(text) if text else frozenset(f"#{value}" for value in read_runs(runs)))
+        if phrases[i]:
+            tongue[i] = 0 if text else 1 + log.tenant[at[i]]
+    return phrases, tongue
 
 
 def _phrases(text: str) -> frozenset[str]:

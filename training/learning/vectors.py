@@ -64,14 +64,26 @@ def inputs_of(log: Log, at: Rows, artefact: str) -> Floats:
 
 def texts_of(log: Log, at: Rows) -> list[str | None]:
     """The texts of the decisions `at`, None where they were not kept."""
-    texts: list[str | None] = [None] * len(at)
+    return _strings(log, at, "text")
+
+
+def word_runs_of(log: Log, at: Rows) -> list[str | None]:
+    """Their hashed word runs (policies.word_runs), None where they were not kept."""
+    return _strings(log, at, "word_runs")
+
+
+def _strings(log: Log, at: Rows, column: str) -> list[str | None]:
+    found: list[str | None] = [None] * len(at)
     for path, rows, place in by_part(log, at):
         files, plain = fsspec.core.url_to_fs(path)
         with files.open(plain, "rb") as handle:
-            column = pq.ParquetFile(handle).read(columns=["text"])["text"].take(rows)
-        for where, text in zip(place.tolist(), column.to_pylist(), strict=True):
-            texts[where] = text
-    return texts
+            part = pq.ParquetFile(handle)
+            if column not in part.schema_arrow.names:
+                continue
+            values = part.read(columns=[column])[column].take(rows)
+        for where, value in zip(place.tolist(), values.to_pylist(), strict=True):
+            found[where] = value
+    return found
 
 
 @cache
