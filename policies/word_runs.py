@@ -22,7 +22,9 @@ from itertools import pairwise
 from typing import Final
 
 SCHEME: Final = "1"  # of what is hashed, and how; values of another scheme are another's
-BITS: Final = 16  # 65,536 values: in a language, some word and a hundred pairs share one; a scan finds as much as with 24
+BITS: Final = (
+    16  # 65,536 values: in a language, some word and a hundred pairs share one; a scan finds as much as with 24
+)
 MOST: Final = 64  # values a text: all of some thirty words, 258 bytes
 HEAD_CHARS: Final = 1_000  # of a longer text; with the tail some 230 words, a fifth of a millisecond
 TAIL_CHARS: Final = 250

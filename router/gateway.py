@@ -100,6 +100,7 @@ async def open_gateway(settings: Settings, resources: Resources, metrics: Metric
         health=breakers,
         pepper=pepper,
         logging=log_url(settings) is not None,
+        word_runs=settings.log.word_runs,
         shadowing=shadowing,
         refused=alerting.refused,
     )

@@ -37,6 +37,8 @@ class LogSettings(Section):
     url: str | None = None
     ship_every_s: Annotated[float, Field(ge=0.1, le=86_400)] = 60.0
     keep_days: Annotated[int, Field(ge=0)] = 400
+    # Of tenants that keep no texts: word runs of the questions as keyed hashes (policies.word_runs).
+    word_runs: bool = True
     # source -> reliability, over the defaults of `router.outcomes.reliability`.
     reliability: dict[str, Probability] = Field(default_factory=dict[str, Probability])
     checkers: list[CheckerSettings] = Field(default_factory=list[CheckerSettings])

@@ -85,6 +85,7 @@ class Service:
         health: Health,
         pepper: bytes,
         logging: bool = False,
+        word_runs: bool = True,
         shadowing: Shadowing | None = None,
         refused: Callable[[str], None] = lambda _tenant: None,
     ) -> None:
@@ -98,7 +99,8 @@ class Service:
         self.semantics = Semantics(pepper)
         self._shadowing = shadowing
         self._refused = refused
-        self._logging = {keep: Logging(pepper=pepper, keep_text=keep) for keep in (False, True)} if logging else {}
+        kept = (False, True) if logging else ()
+        self._logging = {keep: Logging(pepper=pepper, keep_text=keep, hash_runs=word_runs) for keep in kept}
         self._estimator = estimator
         self._answering = answering
         self._metrics = metrics

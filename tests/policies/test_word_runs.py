@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -67,7 +68,7 @@ def test_what_is_kept_of_a_text_is_kept_of_every_part_of_it_that_has_it(part: li
 
 def values_of_all(words: list[str]) -> frozenset[str]:
     """Of every run of a text by itself, so that none is left out."""
-    pairs = [" ".join(pair) for pair in zip(words, words[1:], strict=False)]
+    pairs = [" ".join(pair) for pair in pairwise(words)]
     alone = frozenset[str]().union(*(values(word) for word in words))
     return alone.union(*(values(pair) for pair in pairs))
 

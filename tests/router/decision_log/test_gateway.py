@@ -13,6 +13,7 @@ import yaml
 from typer.testing import CliRunner
 
 from classifier import load_default
+from policies.word_runs import read_runs
 from router.cli import build
 from router.testing import FakeUpstream
 from tests.gateway import Running, fake_settings, running
@@ -74,6 +75,8 @@ def test_a_question_becomes_a_row_with_its_vector_and_with_its_text_only_where_t
     by_id = {row["decision_id"]: row for row in rows()}
     numbers, text = by_id[closed.headers["x-rung-decision-id"]], by_id[opened.headers["x-rung-decision-id"]]
     assert (numbers["text"], numbers["user"], text["text"], text["user"]) == (None, "u7", QUESTION, None)
+    assert read_runs(text["word_runs"]) == frozenset()
+    assert len(read_runs(numbers["word_runs"])) == 9  # five words, four pairs
     assert numbers["text_hash"] != text["text_hash"]  # a hash does not tell that two tenants asked the same
     inputs = load_default().inputs
     assert numbers["embedding"] + numbers["features"] == pytest.approx(inputs.compute(QUESTION).tolist(), rel=2e-3)
