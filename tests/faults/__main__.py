@@ -24,6 +24,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="short lengths: a few minutes for all")
     parser.add_argument("--minutes", type=float, default=20, help="how long soak or mutants may last")
     parser.add_argument("--most", type=int, default=300, help="how many mutants are drawn")
+    parser.add_argument("--seed", type=int, default=mutants.SEED, help="of the mutants that are drawn")
     parser.add_argument("--output", type=Path, default=OUTPUT)
     return parser.parse_args()
 
@@ -52,7 +53,7 @@ def main() -> None:
         elif given.what == "cost":
             findings = cost.findings(Path(folder))
         elif given.what == "mutants":
-            findings = mutants.findings(given.most, given.minutes, Path(folder))
+            findings = mutants.findings(given.most, given.minutes, Path(folder), given.seed)
         else:
             findings = asyncio.run(_promises(given.only, quick=given.quick, folder=Path(folder)))
     write(findings, given.output, quick=given.quick)

@@ -22,61 +22,12 @@ from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.faults.covered import COVERED
 from tests.faults.report import Finding
 
 SEED = 5
 LEAST_KILLED = 0.85
 TIMEOUT_S = 150.0  # a mutant may make a test wait for ever: that is noticed too
-STORE = "tests/router/store"
-_LEDGER = tuple(f"{STORE}/test_{name}.py" for name in ("ledger", "books", "rollover", "organisation", "ledger_machine"))
-_DIRECTORY = (f"{STORE}/test_directory.py", "tests/router/test_auth.py")
-_CACHE = (f"{STORE}/test_cache.py", f"{STORE}/test_flights.py")
-_NEAR = (f"{STORE}/test_near.py",)
-# Subject -> file -> the tests that are to notice.
-COVERED: dict[str, dict[str, tuple[str, ...]]] = {
-    "money (Lua)": {
-        f"router/store/lua/{name}.lua": _LEDGER
-        for name in (
-            *("core", "holds", "windows", "reserve", "settle", "renew", "purse", "reap"),
-            *("account", "adjust", "compact", "restore", "snapshot"),
-        )
-    },
-    "money (Python)": {
-        "router/store/ledger.py": (*_LEDGER[:2], f"{STORE}/test_store.py"),
-        "router/store/ledger_types.py": _LEDGER[:2],
-        "router/store/books.py": _LEDGER[1:2],
-        "router/store/outbox.py": (f"{STORE}/test_store.py",),
-        "router/money/billing.py": ("tests/router/money/test_billing.py",),
-        "policies/cost.py": ("tests/policies/test_cost.py", "tests/router/money/test_billing.py"),
-        "router/money/settlement.py": ("tests/router/money/test_settlement.py",),
-    },
-    "access": {
-        "router/auth.py": _DIRECTORY[::-1],
-        "router/store/credentials.py": _DIRECTORY,
-        "router/store/directory.py": _DIRECTORY,
-        "router/store/directory_types.py": _DIRECTORY,
-    },
-    "cache": {
-        "router/store/cache.py": _CACHE,
-        "router/store/flights.py": _CACHE[::-1],
-        **{
-            f"router/store/lua/{name}.lua": _CACHE
-            for name in ("cache_put", "cache_purge", "flight_look", "flight_land")
-        },
-    },
-    "cache in other words": {
-        "classifier/sameness.py": ("tests/classifier/test_sameness.py",),
-        "router/store/near.py": _NEAR,
-        "router/store/near_index.py": _NEAR,
-        "router/service/semantics.py": ("tests/router/api/test_semantic_cache.py",),
-    },
-    "attempts": {
-        "router/dispatch/hedging.py": ("tests/router/dispatch/test_hedging.py",),
-        "router/dispatch/race.py": ("tests/router/dispatch/test_hedging.py",),
-        "router/upstream/cap.py": ("tests/router/upstream/test_cap.py",),
-    },
-    "limits": {f"router/store/lua/{name}.lua": (f"{STORE}/test_limits.py",) for name in ("limits_take", "limits_give")},
-}
 _COPIED = ("router", "classifier", "policies", "training", "tests", "pyproject.toml", "docs", "README.md")
 # Imported once before the processes of the mutants are forked: most of a test run is this.
 _HEAVY = (
@@ -256,9 +207,9 @@ def _other(value: object) -> bool | int | str | bytes:
 # --- the runs
 
 
-def drawn(most: int) -> list[Mutant]:
-    """As many mutants, spread over the subjects by their number, by a fixed seed."""
-    chance = random.Random(SEED)  # noqa: S311 - the same mutants at every run
+def drawn(most: int, seed: int = SEED) -> list[Mutant]:
+    """As many mutants, spread over the subjects by their number; the same ones for the same seed."""
+    chance = random.Random(seed)  # noqa: S311 - the same mutants at every run
     pools = {
         subject: [mutant for path in files for mutant in _mutants_of(subject, path)]
         for subject, files in COVERED.items()
@@ -364,9 +315,9 @@ def table(mutants: Sequence[Mutant], survivors: Sequence[Mutant]) -> str:
     return "\n".join(rows)
 
 
-def findings(most: int, minutes: float, folder: Path) -> list[Finding]:
+def findings(most: int, minutes: float, folder: Path, seed: int = SEED) -> list[Finding]:
     """The share that was killed, as a finding of every promise about money, access and cache."""
-    chosen = drawn(most)
+    chosen = drawn(most, seed)
     tried, survivors = run(chosen, folder, minutes=minutes)
     print(table(chosen[:tried], survivors))
     killed = tried - len(survivors)
@@ -375,7 +326,7 @@ def findings(most: int, minutes: float, folder: Path) -> list[Finding]:
             number=0,
             mode="mutants",
             name="tests fail when a protection is taken out",
-            done=f"{tried} of {len(chosen)} drawn mutants of money, access, cache and limits, Lua and Python",
+            done=f"{tried} of {len(chosen)} mutants of money, access, cache and limits, Lua and Python, seed {seed}",
             figure=f"{killed} killed, {killed / max(tried, 1):.0%}; survived: "
             + (", ".join(f"{mutant.path}:{mutant.line} {mutant.what}" for mutant in survivors) or "none"),
             bound=f"{LEAST_KILLED:.0%}",

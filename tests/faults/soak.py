@@ -26,8 +26,11 @@ SHARE = 0.7
 TICKS = os.sysconf("SC_CLK_TCK")
 SAMPLES = 40
 WARM_SHARE = 0.25  # the first quarter fills caches, pools and the interpreter's free lists
-# What a worker may grow by in an hour: a leak of one kilobyte a request would be a hundred times as much.
+# What a worker may grow by in an hour while its bounded memories fill (docs/reliability.md names them), and once they
+# are full, which takes some ten minutes: a leak of 100 bytes a request would be 50 MB/h.
 SLOPE_MB_H = 120.0
+FULL_SLOPE_MB_H = 30.0
+FULL_AFTER_MINUTES = 20.0
 SETTLED_EXTRA = 12  # descriptors or tasks that may come and go between two samples of an idle gateway
 
 
@@ -59,27 +62,33 @@ async def soak(folder: Path, *, minutes: float) -> list[Finding]:
         log = stage.process.log
     if crashes:
         print(log[max(0, log.find("Traceback") - 500) :][:5_000])
-    slope = max(_slope_per_h(one.at, one.megabytes) for one in series.values())
-    descriptors_slope = max(_slope_per_h(one.at, one.descriptors) for one in series.values())
-    tasks_slope = max(_slope_per_h(one.at, one.tasks) for one in series.values())
+    slope = max(_slope_per_h(one.at, one.megabytes)[0] for one in series.values())
+    late, doubt = max(_slope_per_h(one.at, one.megabytes, after=0.5) for one in series.values())
+    descriptors_slope = max(_slope_per_h(one.at, one.descriptors)[0] for one in series.values())
+    tasks_slope = max(_slope_per_h(one.at, one.tasks)[0] for one in series.values())
     long_enough = minutes >= 2
+    full = minutes >= FULL_AFTER_MINUTES
     peak = max(max(one.megabytes) for one in series.values())
-    by_fifths = ", ".join(_fifths(max(series.values(), key=lambda one: _slope_per_h(one.at, one.megabytes)).megabytes))
+    by_fifths = ", ".join(
+        _fifths(max(series.values(), key=lambda one: _slope_per_h(one.at, one.megabytes)[0]).megabytes)
+    )
     return [
         Finding(
             number=13,
             name="a soak stays flat",
             done=f"{answered:,} mixed requests in {minutes:g} minutes ({answered / max(minutes * 60, 1):.0f}/s),"
             f" {WORKERS} processes, {share:.0%} of {os.cpu_count()} cores by the gateway and this rig",
-            figure=f"memory slope {slope:+.1f} MB/h a worker (peak {peak:.0f} MB;"
-            f" by fifths {by_fifths}); tasks idle {idle_tasks:.0f} ->"
+            figure=f"memory slope {slope:+.1f} MB/h a worker, of the last half {late:+.1f} +- {doubt:.1f}"
+            f" (peak {peak:.0f} MB; by fifths {by_fifths}); tasks idle {idle_tasks:.0f} ->"
             f" {rested_tasks:.0f} (slope {tasks_slope:+.1f}/h), descriptors idle {idle} -> {rested}"
             f" (slope {descriptors_slope:+.1f}/h); {crashes} tracebacks;"
             f" {in_flight:g} requests in flight, {sum(held)} nano-dollars held",
             bound=f"{SLOPE_MB_H:.0f} MB/h"
             + ("" if long_enough else " (not judged: too short)")
+            + (f", of the last half {FULL_SLOPE_MB_H:.0f} MB/h" if full else "")
             + f", +{SETTLED_EXTRA} tasks and descriptors, 1 in flight (this look), 0 held",
             holds=(slope <= SLOPE_MB_H or not long_enough)
+            and (late - doubt <= FULL_SLOPE_MB_H or not full)
             and rested <= idle + SETTLED_EXTRA
             and rested_tasks <= idle_tasks + SETTLED_EXTRA
             and in_flight <= 1
@@ -170,12 +179,16 @@ async def _tasks(stage: Stage, at_most: float = 0.0) -> float:
         await asyncio.sleep(0.5)  # other processes' counts: there is no event
 
 
-def _slope_per_h(at: Sequence[float], values: Sequence[float]) -> float:
-    """Least squares over the samples after the warm-up, for an hour."""
-    first = round(len(at) * WARM_SHARE)
-    if len(at) - first < 3 or at[first] == at[-1]:
-        return 0.0
-    return statistics.linear_regression(at[first:], values[first:]).slope * 3600
+def _slope_per_h(at: Sequence[float], values: Sequence[float], after: float = WARM_SHARE) -> tuple[float, float]:
+    """Least squares over the samples after a share of them, for an hour; and twice its standard error."""
+    first = round(len(at) * after)
+    times, seen = at[first:], values[first:]
+    if len(times) < 3 or times[0] == times[-1]:
+        return 0.0, 0.0
+    slope, level = statistics.linear_regression(times, seen)
+    off = sum((value - level - slope * time_s) ** 2 for time_s, value in zip(times, seen, strict=True))
+    spread = statistics.pvariance(times) * len(times)
+    return slope * 3600, 2 * (off / (len(times) - 2) / spread) ** 0.5 * 3600
 
 
 def _cpu_s() -> float:
