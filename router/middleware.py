@@ -19,6 +19,7 @@ _SANE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 # uvicorn's own limit on the head is 64 KB; ours is on what honest clients send.
 MAX_HEADERS = 100
 MAX_HEADER_BYTES = 32 * 1024
+_KEYS = frozenset({b"authorization", b"x-api-key"})
 
 
 class HotPath:
@@ -106,8 +107,9 @@ def _request_id(scope: Scope) -> str:
 
 
 def _swollen(scope: Scope) -> bool:
+    """Whether there are too many headers, or too long ones. An endless key is no key, which its reader says (401)."""
     headers = scope["headers"]
-    return len(headers) > MAX_HEADERS or sum(len(n) + len(v) for n, v in headers) > MAX_HEADER_BYTES
+    return len(headers) > MAX_HEADERS or sum(len(n) + len(v) for n, v in headers if n not in _KEYS) > MAX_HEADER_BYTES
 
 
 async def _refuse(send: Send) -> None:

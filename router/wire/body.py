@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -89,7 +90,7 @@ async def _collect(message: Message, receive: Receive, max_bytes: int) -> bytes:
 
 
 def parse_object(body: bytes) -> dict[str, Any]:
-    """One JSON object in UTF-8, without duplicate keys, NaN, a byte-order mark or absurd depth.
+    """One JSON object in UTF-8, without duplicate keys, NaN, infinity, a byte-order mark or absurd depth.
 
     Raises:
         InvalidJSON: what is wrong and where (line and column).
@@ -103,7 +104,23 @@ def parse_object(body: bytes) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise InvalidJSON("The body must be one JSON object, not an array or a bare value.")
     try:
-        orjson.dumps(value)  # what cannot be written again cannot be passed on; 25 us for 100 KB
+        written = orjson.dumps(value)  # what cannot be written again cannot be passed on; 25 us for 100 KB
     except TypeError:
         raise InvalidJSON("The body holds an integer of more than 64 bits, which few JSON parsers take.") from None
+    # What no double can hold is written as null; a look at every number is worth its time only where nulls are new.
+    if written.count(b"null") != body.count(b"null") and _holds_infinity(value):
+        raise InvalidJSON("The body holds a number beyond all that JSON parsers can take (1.8e308).")
     return cast("dict[str, Any]", value)
+
+
+def _holds_infinity(value: object) -> bool:
+    waiting: list[Any] = [value]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, float) and math.isinf(item):
+            return True
+        if isinstance(item, dict):
+            waiting.extend(cast("dict[str, Any]", item).values())
+        elif isinstance(item, list):
+            waiting.extend(cast("list[Any]", item))
+    return False
