@@ -22,6 +22,7 @@ from router.dispatch.dispatcher import Dispatcher
 from router.dispatch.health import Health
 from router.errors import StoreUnavailable, UpstreamError
 from router.estimation.estimator import Estimator
+from router.estimation.second_look import SecondLooks, load_second_look
 from router.estimation.swap import ClassifierWatch
 from router.money.settlement import Settler
 from router.outcomes.aftermath import Aftermath
@@ -29,6 +30,7 @@ from router.outcomes.checkers import make_checkers
 from router.resources.pepper import read_pepper
 from router.resources.resources import Resources
 from router.service.answering import Answering
+from router.service.looking import Looking
 from router.service.once import Once
 from router.service.semantics import may_be_asked
 from router.service.service import Service
@@ -102,6 +104,7 @@ async def open_gateway(settings: Settings, resources: Resources, metrics: Metric
         logging=log_url(settings) is not None,
         word_runs=settings.log.word_runs,
         shadowing=shadowing,
+        looking=await _open_looking(settings, metrics, stack),
         refused=alerting.refused,
     )
     gateway = Gateway(
@@ -150,6 +153,17 @@ async def _open_estimator(settings: Settings, stack: AsyncExitStack) -> Estimato
     )
     stack.callback(estimator.close)
     return estimator
+
+
+async def _open_looking(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> Looking | None:
+    """The second look, or None where it is not switched on."""
+    chosen = settings.classifier.second_look
+    if chosen is None:
+        return None
+    second = await asyncio.to_thread(load_second_look, chosen)
+    looks = SecondLooks(second, within_s=chosen.within_ms / 1000, recent=settings.classifier.recent_scores)
+    stack.callback(looks.close)
+    return Looking(looks, metrics, margin=chosen.margin)
 
 
 def _breakers(live: Live, metrics: Metrics) -> Health:

@@ -85,6 +85,23 @@ class Metrics:
             "Decisions made with the marked default because the classifier failed or was late.",
             registry=self.registry,
         )
+        self.second_looks = Counter(
+            "rung_second_looks",
+            "Close decisions that wanted a second look, by what became of it (taken, late, failed, busy, deadline).",
+            ["result"],
+            registry=self.registry,
+        )
+        self.second_look_changes = Counter(
+            "rung_second_look_changes",
+            "Decisions that a second look changed.",
+            registry=self.registry,
+        )
+        self.second_look_seconds = Histogram(
+            "rung_second_look_seconds",
+            "How long requests waited for a second look, those that came too late included.",
+            buckets=_OVERHEAD_SECONDS,
+            registry=self.registry,
+        )
         self.reloads = Counter(
             "rung_configuration_reloads",
             "Changed configurations, by what became of them (in force, refused).",

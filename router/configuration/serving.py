@@ -42,6 +42,17 @@ class StoreSettings(Section):
     pepper: SecretStr | None = None
 
 
+class SecondLookSettings(Section):
+    """A transformer that looks again where a decision is close; see docs/guides/second-look.md."""
+
+    # What `rung-train second-look` wrote.
+    artefact: Path
+    # Standard errors; decisions at this distance or beyond are clear.
+    margin: Annotated[float, Field(gt=0, le=100)] = 1.0
+    within_ms: Annotated[float, Field(gt=0, le=10_000)] = 40.0
+    threads: Annotated[int, Field(ge=1, le=64)] = 1
+
+
 class ClassifierSettings(Section):
     """Which difficulty model judges, and how long it may take."""
 
@@ -49,6 +60,7 @@ class ClassifierSettings(Section):
     encoder: str = "static"
     timeout_ms: Annotated[float, Field(gt=0)] = 100.0
     recent_scores: Annotated[int, Field(ge=0)] = 4096
+    second_look: SecondLookSettings | None = None
 
 
 class RollbackSettings(Section):

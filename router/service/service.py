@@ -34,6 +34,7 @@ from router.money.arrivals import Arrivals
 from router.money.foresight import Foresight
 from router.money.pacing import apart, paced
 from router.service.answering import Answering
+from router.service.looking import Looking
 from router.service.reply import Reply
 from router.service.semantics import Semantics
 from router.service.shadowing import Shadowing
@@ -87,6 +88,7 @@ class Service:
         logging: bool = False,
         word_runs: bool = True,
         shadowing: Shadowing | None = None,
+        looking: Looking | None = None,
         refused: Callable[[str], None] = lambda _tenant: None,
     ) -> None:
         self._live = live
@@ -98,6 +100,7 @@ class Service:
         self._pepper = pepper
         self.semantics = Semantics(pepper)
         self._shadowing = shadowing
+        self._looking = looking
         self._refused = refused
         kept = (False, True) if logging else ()
         self._logging = {keep: Logging(pepper=pepper, keep_text=keep, hash_runs=word_runs) for keep in kept}
@@ -162,10 +165,15 @@ class Service:
         if not self._foresight.is_new(turn.answer_key) or seen is None or turn.session or turn.look:
             return None
         try:
-            return await self._decide(turn, self._purse(turn, seen.funds, seen.pace))
+            decision = await self._at_first_sight(turn, self._purse(turn, seen.funds, seen.pace))
         except errors.RungError:  # the store may say otherwise by now, or have an answer that costs nothing
             turn.forget()
             return None
+        if self._looking is not None and self._looking.is_close(turn, decision):
+            turn.forget()  # an answer out of the cache shall not wait for a second look
+            return None
+        self._tell_shadow(turn)
+        return decision
 
     async def _follow(self, turn: Turn) -> bytes | None:
         """The answer of an identical request that is under way, or None where this one has to call after all."""
@@ -281,6 +289,18 @@ class Service:
         return turn
 
     async def _decide(self, turn: Turn, purse: Purse) -> Decision:
+        decision = await self._at_first_sight(turn, purse)
+        if self._looking is not None:
+            decision = await self._looking.look(turn, decision)
+        self._tell_shadow(turn)
+        return decision
+
+    def _tell_shadow(self, turn: Turn) -> None:
+        if self._shadowing is not None:
+            self._shadowing.consider(turn)
+
+    async def _at_first_sight(self, turn: Turn, purse: Purse) -> Decision:
+        """The decision by the first estimate."""
         who = turn.extensions.session_id or turn.id
         estimate = await self._estimator.estimate(query_of(turn.request), turn.principal.tenant.id, who)
         if estimate is None:
@@ -290,7 +310,7 @@ class Service:
         catalog = turn.config.ladder.catalog
         barred = self._shares.barred(turn.principal.tenant.id, turn.own.strong_share, catalog.tiers)
         turn.wishes = replace(turn.wishes, barred_tiers=turn.wishes.barred_tiers | barred) if barred else turn.wishes
-        turn.forecast = forecast_of(estimate, turn.config.ladder.models)
+        turn.estimate, turn.forecast = estimate, forecast_of(estimate, turn.config.ladder.models)
         if turn.wishes.max_latency_s is not None:
             slowness = self._answering.speeds.slowness(turn.config.ladder.models)
             turn.demand = replace(turn.demand, slowness=slowness) if slowness else turn.demand
@@ -310,8 +330,6 @@ class Service:
             if isinstance(error, refusals.NotReachable):
                 reply.retry_after_s = self._health.opens_in_s()
             raise reply from None
-        if self._shadowing is not None:
-            self._shadowing.consider(turn)
         return turn.decision
 
     async def _reserve(self, turn: Turn, decision: Decision) -> Hold:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from classifier.types import Estimate
 from policies.cost import usd
 from policies.types import Decision, Demand, Forecast, Wishes
 from router.configuration.live import Configuration
@@ -39,6 +40,7 @@ class Turn:
         near: its question, where one in other words may have its answer; None: never. look: the search for such a one.
         cache: `hit`, `semantic`, `miss` or `bypass`.
         inputs, decision, forecast: None until decided, and on a cache hit. `inputs` gives `decision` again.
+        estimate: what the first classifier says, or None where it failed.
         logging: how it is logged, or None where it is not. reading: the classifier's packed input, for the log.
         session: the name of its session in the store, or "". sitting: the session, once it is read.
         paced: the names of the budgets that pay it and are paced, by whose they are.
@@ -63,6 +65,7 @@ class Turn:
     leads: bool = False
     cache: str = "bypass"
     forecast: Forecast | None = None
+    estimate: Estimate | None = None
     inputs: Inputs | None = None
     decision: Decision | None = None
     logging: Logging | None = None
@@ -75,7 +78,7 @@ class Turn:
 
     def forget(self) -> None:
         """Unmake the decision: the answer is there already, or it has to be made again."""
-        self.forecast = self.inputs = self.decision = None
+        self.forecast = self.estimate = self.inputs = self.decision = None
         self.reading = b""
 
     @property
@@ -115,6 +118,8 @@ def reply_headers(
     }
     if turn.forecast is not None:
         headers["x-rung-difficulty"] = f"{turn.forecast.difficulty:.3f}"
+        if turn.forecast.second_look is not None:
+            headers["x-rung-second-look"] = turn.forecast.second_look.result.value
     if cost_nano is not None:
         headers["x-rung-cost-usd"] = usd(cost_nano)
     if turn.inputs is not None and turn.inputs.purse.past_soft:
