@@ -78,8 +78,11 @@ def load_default() -> DifficultyModel:
     return load("default")
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
+def read_manifest(folder: Path, *, by: str = "default") -> dict[str, Any]:
     """The manifest, checked for format and feature schema only.
+
+    Args:
+        folder: of the artefact. by: the command of `rung-train` that writes such ones.
 
     Raises:
         ArtefactError: there is none, it is not JSON, or it was made for other code.
@@ -87,7 +90,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     try:
         manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise ArtefactError(f"{folder} holds no manifest.json; `rung-train default` writes a classifier") from error
+        raise ArtefactError(f"{folder} holds no manifest.json; `rung-train {by}` writes a classifier") from error
     except ValueError as error:
         raise ArtefactError(f"{folder / 'manifest.json'} is not JSON ({error}); restore or retrain it") from error
     missing = {"format", "name", "version", "encoder", "features", "layout", "files"} - manifest.keys()

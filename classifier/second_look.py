@@ -55,8 +55,7 @@ def load_second(path: str | Path, *, threads: int = 1) -> Second:
     Raises:
         ArtefactError: it is none, or it is not usable; ModuleNotFoundError: its encoder's extra is not installed.
     """
-    manifest = artefact.read_manifest(Path(path))
-    about: Any = manifest.get("second_look")
+    about: Any = artefact.read_manifest(Path(path), by="second-look").get("second_look")
     weight = about.get("weight") if isinstance(about, dict) else None
     if not isinstance(weight, int | float) or not 0.0 <= weight <= 1.0:
         remedy = f"`rung-train second-look --out {path}` writes one"

@@ -34,6 +34,8 @@ def _tell(decision: Decision, quote: dict[str, Any]) -> None:
     print(f"difficulty  {difficulty['value']:.2f} (± {difficulty['uncertainty']:.2f}), {difficulty['kind']}")
     for reason in difficulty["reasons"][:3]:
         print(f"            {reason}")
+    if (look := difficulty["second_look"]) is not None:
+        _tell_second_look(look)
     preferred = decision.preferred
     thinking = f"{preferred.allowance} tokens of thinking" if preferred.allowance else "no thinking"
     print(f"choice      {preferred.tier}: {preferred.model}, {thinking}")
@@ -52,3 +54,11 @@ def _tell(decision: Decision, quote: dict[str, Any]) -> None:
             f"{'> ' if chosen else '  '}{row['model']:<26}{row['tier']:<10}{row['allowance']:>9}{row['quality']:>9.2f}"
             f"{row['expected_cost_usd']:>14}{row['expected_latency_s']:>8.1f}s  {note}".rstrip()
         )
+
+
+def _tell_second_look(look: dict[str, Any]) -> None:
+    first = look["first_choice"]
+    print(f"second look {look['result']} in {look['took_ms']:.0f} ms")
+    print(f"            at first: {first['model']}, {first['allowance']} tokens of thinking,", end=" ")
+    print(f"difficulty {look['first_difficulty']:.2f}; {look['rival']['model']} was", end=" ")
+    print(f"{look['distance']:.2f} standard errors away")

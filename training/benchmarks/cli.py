@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from training.benchmarks import learning_cli
+from training.benchmarks import learning_cli, second_look_cli
 from training.benchmarks.options import SeveralValues
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ app = typer.Typer(
     help="Measure the classifier. What each figure means stands in docs/benchmarks.md.",
 )
 learning_cli.add_commands(app)
+second_look_cli.add_commands(app)
 
 
 class Mode(StrEnum):

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from router.cli import build, main
 from router.configuration.settings import Settings
+from tests.second_looks import static_in_place_of_a_transformer
 
 COMMANDS = [
     [],
@@ -93,6 +94,33 @@ def test_route_chooses_another_rung_for_a_proof_than_for_a_sum() -> None:
     told = run("route", proof)
     for label in ("difficulty", "choice", "served", "why", "not cheaper", "not better"):
         assert label in told
+
+
+def test_route_looks_again_where_the_decision_is_close_and_says_so(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "made-up")  # with the local model alone, nothing would be in question
+    artefact = static_in_place_of_a_transformer(folder / "second", harder=2.0)
+
+    def routed(margin: float) -> str:
+        looking = {"artefact": str(artefact), "margin": margin}
+        (folder / "rung.yaml").write_text(yaml.safe_dump({"classifier": {"second_look": looking}}), encoding="utf-8")
+        return run("route", "Name three cities of Mongolia.")
+
+    told = routed(100.0)
+    assert "second look taken" in told
+    assert "standard errors away" in told
+    assert "second look" not in routed(1e-9)
+
+
+def test_a_second_look_that_cannot_be_loaded_is_one_line_that_says_how_to_mend_it(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "rung.yaml").write_text("classifier: {second_look: {artefact: nowhere}}", encoding="utf-8")
+    told = refused(capsys, monkeypatch, "route", "Hi")
+    assert "classifier.second_look" in told
+    assert "rung-train second-look" in told
+    assert len(told.splitlines()) == 1
 
 
 def test_models_list_shows_prices_and_what_waits_for_a_key() -> None:
