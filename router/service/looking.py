@@ -27,10 +27,13 @@ class Looking:
     Args:
         looks: the second classifier. margin: standard errors; decisions at this distance or beyond are clear.
         metrics: what is counted.
+
+    Attributes:
+        looks: as given.
     """
 
     def __init__(self, looks: SecondLooks, metrics: Metrics, *, margin: float) -> None:
-        self._looks = looks
+        self.looks = looks
         self._metrics = metrics
         self._margin = margin
 
@@ -45,7 +48,7 @@ class Looking:
             return decision
         started, told = perf_counter(), None
         if wish is Looked.TAKEN:
-            wish, told = await self._looks.take(query_of(turn.request))
+            wish, told = await self.looks.take(query_of(turn.request))
             self._metrics.second_look_seconds.observe(perf_counter() - started)
         mark = SecondLook(
             result=wish,
@@ -53,7 +56,7 @@ class Looking:
             model=decision.chosen.model,
             allowance=decision.chosen.allowance,
             difficulty=turn.estimate.difficulty,
-            version=self._looks.version,
+            version=self.looks.version,
             took_ms=round(1000 * (perf_counter() - started), 2),
         )
         return self._by(turn, decision, mark, told)
@@ -66,8 +69,8 @@ class Looking:
         wish = wanted(
             doubt,
             margin=self._margin,
-            within_s=self._looks.within_s,
-            expected_s=self._looks.expected_s(),
+            within_s=self.looks.within_s,
+            expected_s=self.looks.expected_s(),
             slack_s=slack,
         )
         return wish, doubt
@@ -77,7 +80,7 @@ class Looking:
         given = turn.inputs
         assert given is not None  # noqa: S101 - the turn is decided
         if told is not None and turn.estimate is not None:
-            both = self._looks.second.combined(turn.estimate, told)
+            both = self.looks.second.combined(turn.estimate, told)
             forecast = replace(forecast_of(both, turn.config.ladder.models), second_look=mark)
             try:
                 again = decided(turn.config.ladder.catalog, turn.config.policy, replace(given, forecast=forecast))

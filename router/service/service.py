@@ -100,7 +100,7 @@ class Service:
         self._pepper = pepper
         self.semantics = Semantics(pepper)
         self._shadowing = shadowing
-        self._looking = looking
+        self.looking = looking
         self._refused = refused
         kept = (False, True) if logging else ()
         self._logging = {keep: Logging(pepper=pepper, keep_text=keep, hash_runs=word_runs) for keep in kept}
@@ -169,7 +169,7 @@ class Service:
         except errors.RungError:  # the store may say otherwise by now, or have an answer that costs nothing
             turn.forget()
             return None
-        if self._looking is not None and self._looking.is_close(turn, decision):
+        if self.looking is not None and self.looking.is_close(turn, decision):
             turn.forget()  # an answer out of the cache shall not wait for a second look
             return None
         self._tell_shadow(turn)
@@ -290,8 +290,8 @@ class Service:
 
     async def _decide(self, turn: Turn, purse: Purse) -> Decision:
         decision = await self._at_first_sight(turn, purse)
-        if self._looking is not None:
-            decision = await self._looking.look(turn, decision)
+        if self.looking is not None:
+            decision = await self.looking.look(turn, decision)
         self._tell_shadow(turn)
         return decision
 

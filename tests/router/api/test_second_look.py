@@ -33,12 +33,12 @@ def running_gateway(shared_upstream: FakeUpstream, tmp_path_factory: pytest.Temp
 @pytest.fixture
 def looks(running_gateway: Running) -> Iterator[SecondLooks]:
     """The gateway's second looks, as they were afterwards."""
-    looking = running_gateway.gateway.service._looking
+    looking = running_gateway.gateway.service.looking
     assert looking is not None
-    made = looking._looks
-    before = made.second, made.within_s, made._text_s
+    made = looking.looks
+    before = made.second, made.within_s, made.text_s
     yield made
-    made.second, made.within_s, made._text_s = before
+    made.second, made.within_s, made.text_s = before
 
 
 def ask(**fields: Any) -> dict[str, Any]:
@@ -92,7 +92,7 @@ def test_an_answer_out_of_the_cache_waits_for_none(client: httpx.Client, looks: 
 def test_a_late_look_leaves_the_first_decision_as_it_was(client: httpx.Client, looks: SecondLooks) -> None:
     slow = Judge()
     slow.may_answer.clear()
-    looks.second, looks.within_s, looks._text_s = Second(model=slow, weight=1.0), 0.01, 0.0
+    looks.second, looks.within_s, looks.text_s = Second(model=slow, weight=1.0), 0.01, 0.0
     reply = client.post(CHAT, json=ask())
     slow.may_answer.set()
     assert reply.status_code == 200
@@ -115,7 +115,7 @@ def test_a_failed_look_is_no_error(client: httpx.Client, looks: SecondLooks) -> 
 
 
 def test_where_too_many_wait_none_is_begun(client: httpx.Client, looks: SecondLooks) -> None:
-    looks._text_s = looks.within_s + 1.0
+    looks.text_s = looks.within_s + 1.0
     reply = client.post(CHAT, json=ask())
     assert (reply.status_code, reply.headers["x-rung-second-look"]) == (200, "busy")
 
