@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import os
 
+import hypothesis
 import pytest
 
 # LiteLLM goes to the network on import without these.
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
 os.environ["LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS"] = "True"
+
+# A machine that is shared is slow now and then; an example that takes long proves nothing.
+hypothesis.settings.register_profile("rung", deadline=None)
+hypothesis.settings.load_profile("rung")
 
 PROVIDER_VARIABLES = (
     "OPENAI_API_KEY",

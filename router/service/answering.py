@@ -234,9 +234,10 @@ class Answering:
             told = partial(self._stream_ending, turn, opened, charge, recorder)
             self._settler.end_soon(hold, told, opened.trail.spare)
             self._look_back(turn, opened.trail.attempt, recorder.frames, streamed=True)
+            usage = b""
             if turn.wants_usage_event:
-                yield frame(self._usage_event(turn, opened.stream.tally, charge, opened.trail.attempt))
-            yield DONE
+                usage = frame(self._usage_event(turn, opened.stream.tally, charge, opened.trail.attempt))
+            yield usage + DONE
         except UpstreamError as error:
             self._dispatcher.broke(opened.trail.attempt, error)
             yield as_sse(error)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from router.upstream.types import Usage
@@ -66,16 +65,16 @@ class Tally:
         """Those of so many choices that have given no finish reason yet."""
         return [index for index in range(choices) if index not in self._finished]
 
-    def reply(self, body: Mapping[str, Any]) -> None:
-        """Read a whole `chat.completion`."""
+    def reply(self, body: dict[str, Any]) -> None:
+        """Read a whole `chat.completion`, as it was parsed."""
         self._read(body, "message")
 
-    def chunk(self, chunk: Mapping[str, Any]) -> None:
-        """Read one `chat.completion.chunk`."""
+    def chunk(self, chunk: dict[str, Any]) -> None:
+        """Read one `chat.completion.chunk`, as it was parsed."""
         self.chunks += 1
         self._read(chunk, "delta")
 
-    def _read(self, body: Mapping[str, Any], part: str) -> None:
+    def _read(self, body: dict[str, Any], part: str) -> None:
         if report := body.get("usage"):
             self.usage = merge(self.usage, read_openai(report))
         if self.model is None and isinstance(model := body.get("model"), str):
@@ -83,11 +82,11 @@ class Tally:
         choices: Any = body.get("choices")
         listed: list[object] = choices if isinstance(choices, list) else []
         for position, choice in enumerate(listed):
-            if isinstance(choice, Mapping):
+            if isinstance(choice, dict):
                 self._choice(choice, part, position)
 
-    def _choice(self, choice: Mapping[str, Any], part: str, position: int) -> None:
-        if isinstance(message := choice.get(part), Mapping):
+    def _choice(self, choice: dict[str, Any], part: str, position: int) -> None:
+        if isinstance(message := choice.get(part), dict):
             self._message(message)
         if isinstance(reason := choice.get("finish_reason"), str) and reason:
             index = choice.get("index")
@@ -96,9 +95,11 @@ class Tally:
             if index == 0 or self.finish_reason is None:
                 self.finish_reason = reason
 
-    def _message(self, message: Mapping[str, Any]) -> None:
+    def _message(self, message: dict[str, Any]) -> None:
         content = message.get("content")
         self.text_chars += len(content) if isinstance(content, str) else _parts_chars(content)
+        if len(message) == 1 and content:  # most chunks say some text and nothing else
+            return
         for name in _THINKING_FIELDS:
             if isinstance(thinking := message.get(name), str) and thinking:
                 self.thinking_chars += len(thinking)
@@ -113,11 +114,11 @@ def _parts_chars(content: object) -> int:
     """Characters of a content that comes as a list of parts, as Mistral's thinking models send it."""
     if not isinstance(content, list):
         return 0
-    return sum(len(text) for part in content if isinstance(part, Mapping) and isinstance(text := part.get("text"), str))
+    return sum(len(text) for part in content if isinstance(part, dict) and isinstance(text := part.get("text"), str))
 
 
 def _call_chars(call: object) -> int:
-    function = call.get("function") if isinstance(call, Mapping) else None
-    if not isinstance(function, Mapping):
+    function = call.get("function") if isinstance(call, dict) else None
+    if not isinstance(function, dict):
         return 0
     return sum(len(value) for name in ("name", "arguments") if isinstance(value := function.get(name), str))

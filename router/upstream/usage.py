@@ -86,9 +86,11 @@ def _with_reasoning(made: int | None, reasoning: int | None, given: int | None, 
 
 
 def _count(report: object, name: str) -> int | None:
+    if report is None:  # most reports have no details; asking for what a mapping is takes longer than the rest
+        return None
     value = report.get(name) if isinstance(report, Mapping) else None
     return value if type(value) is int and value >= 0 else None
 
 
-def _first(*values: int | None) -> int | None:
-    return next((value for value in values if value is not None), None)
+def _first(first: int | None, second: int | None) -> int | None:
+    return second if first is None else first

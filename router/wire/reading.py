@@ -6,7 +6,7 @@ The query is the last user turn and structured features of the rest, never flatt
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -103,9 +103,8 @@ def apart(request: Mapping[str, Any]) -> tuple[str, dict[str, Any]] | None:
     return text, {**request, "messages": rest}
 
 
-def _parts(content: object) -> Iterator[dict[str, Any]]:
-    if isinstance(content, list):
-        yield from cast("list[dict[str, Any]]", content)
+def _parts(content: object) -> Sequence[dict[str, Any]]:
+    return cast("list[dict[str, Any]]", content) if isinstance(content, list) else ()
 
 
 def text_of(content: object) -> str:

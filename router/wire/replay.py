@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, cast
+from typing import Any
 
 import orjson
 
@@ -55,11 +55,12 @@ class Recorder:
             return None
         events = [event.removeprefix(b"data: ") for event in b"".join(self._frames).split(b"\n\n") if event]
         try:
-            chunks = [cast("dict[str, Any]", orjson.loads(event)) for event in events]
+            chunks: list[dict[str, Any]] = [orjson.loads(event) for event in events]
         except orjson.JSONDecodeError:  # the client had it as it came; nobody else shall
             return None
-        message = _message(chunks)
-        finish = next((c["finish_reason"] for c in _choices(chunks) if c.get("finish_reason")), None)
+        choices = _choices(chunks)
+        message = _message(choices)
+        finish = next((choice["finish_reason"] for choice in choices if choice.get("finish_reason")), None)
         if message is None or finish != WHOLE:
             return None
         choice = {"index": 0, "message": message, "finish_reason": finish, "logprobs": None}
@@ -67,18 +68,16 @@ class Recorder:
         return orjson.dumps({**head, "object": "chat.completion", "choices": [choice], "usage": usage})
 
 
-def _choices(chunks: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    for chunk in chunks:
-        choices = chunk.get("choices")
-        if isinstance(choices, list):
-            yield from (choice for choice in cast("list[Any]", choices) if isinstance(choice, dict))
+def _choices(chunks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    listed: list[Any] = [chunk.get("choices") for chunk in chunks]
+    return [choice for choices in listed if isinstance(choices, list) for choice in choices if isinstance(choice, dict)]
 
 
-def _message(chunks: list[dict[str, Any]]) -> dict[str, Any] | None:
+def _message(choices: list[dict[str, Any]]) -> dict[str, Any] | None:
     """The assistant's message, or None where it is not plain text by one choice."""
     text: list[str] = []
     thinking: list[str] = []
-    for choice in _choices(chunks):
+    for choice in choices:
         delta = choice.get("delta") or {}
         if not isinstance(delta, dict) or choice.get("index", 0) != 0:
             return None

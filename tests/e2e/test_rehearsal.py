@@ -77,7 +77,7 @@ def test_the_real_ledger_and_its_double_decide_and_charge_alike(shape: Traffic, 
 steps = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 60), st.integers(0, 60)), max_size=25)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(steps)
 def test_whatever_is_asked_both_answer_the_same(asked: list[tuple[int, int, int]]) -> None:
     limits = (100, 0, 37)

@@ -102,7 +102,7 @@ async def test_two_writers_at_once_write_each_record_once(store: Store, tmp_path
 
 
 @given(st.lists(st.sampled_from(["tell", "ship", "die early", "die late"]), min_size=1, max_size=12))
-@sized(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@sized(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_happens_in_whatever_order_nothing_is_lost_or_doubled(
     server: embedded.EmbeddedServer, tmp_path_factory: pytest.TempPathFactory, steps: list[str]
 ) -> None:

@@ -46,7 +46,7 @@ async def test_a_cancelled_caller_never_shifts_replies_to_others(connection: Con
 
 
 @given(cuts=st.lists(st.integers(1, 40), max_size=20))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_replies_are_read_right_however_the_bytes_are_cut(cuts: list[int]) -> None:
     async def run() -> None:
         link = Link(1.0, lambda _, __: None)

@@ -170,7 +170,6 @@ def test_no_order_of_events_overruns_a_budget_or_falsifies_the_books(server: emb
         settings=settings(
             max_examples=max(1, STEPS // STEPS_PER_EXAMPLE),
             stateful_step_count=STEPS_PER_EXAMPLE,
-            deadline=None,
             suppress_health_check=list(HealthCheck),  # pyright: ignore[reportArgumentType] # its metaclass iterates over it
         ),
     )

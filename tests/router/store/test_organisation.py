@@ -325,7 +325,6 @@ def test_no_order_of_events_overruns_an_organisation_or_falsifies_its_books(serv
         settings=settings(
             max_examples=max(1, STEPS // STEPS_PER_EXAMPLE),
             stateful_step_count=STEPS_PER_EXAMPLE,
-            deadline=None,
             suppress_health_check=list(HealthCheck),  # pyright: ignore[reportArgumentType] # its metaclass iterates over it
         ),
     )

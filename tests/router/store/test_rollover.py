@@ -217,7 +217,7 @@ async def test_a_budget_without_a_next_window_does_not_roll_over(acme: Store) ->
             Terms(**wrong)  # pyright: ignore[reportArgumentType] # wrong on purpose
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))  # pyright: ignore[reportArgumentType] # its metaclass iterates over it
+@settings(max_examples=15, suppress_health_check=list(HealthCheck))  # pyright: ignore[reportArgumentType] # its metaclass iterates over it
 @given(
     share=st.sampled_from([0.25, 1 / 3, 0.5, 0.9, 1.0]),
     cap=st.none() | st.integers(0, 3000),

@@ -85,7 +85,7 @@ def test_any_json_in_openais_place_is_read_or_refused(value: dict[str, Any]) -> 
     _feed(_verbatim, value)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(value=_OBJECTS, kind=_TYPES)
 def test_any_json_in_anthropics_place_is_read_or_refused(
     claude: Callable[[], Translation], value: dict[str, Any], kind: str

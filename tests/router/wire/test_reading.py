@@ -74,7 +74,7 @@ bodies = st.builds(
 
 
 @given(bodies)
-@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(suppress_health_check=[HealthCheck.too_slow])
 def test_every_checked_body_can_be_read(body: dict[str, Any]) -> None:
     request = check_chat(json.loads(json.dumps(body)))
     query = query_of(request)
@@ -90,7 +90,7 @@ def test_every_checked_body_can_be_read(body: dict[str, Any]) -> None:
 
 
 @given(user, st.lists(harness, max_size=4), st.lists(harness, max_size=2))
-@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(suppress_health_check=[HealthCheck.too_slow])
 def test_a_harness_around_the_last_turn_leaves_its_text_alone(
     turn: dict[str, Any], before: list[dict[str, Any]], after: list[dict[str, Any]]
 ) -> None:

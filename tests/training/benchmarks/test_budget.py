@@ -86,7 +86,7 @@ def rows_of(result: dict[str, Any]) -> dict[tuple[float, str], dict[str, dict[st
     return cells
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     st.sampled_from(list(Traffic)),
     st.floats(0.0, 1.2),

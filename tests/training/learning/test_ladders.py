@@ -38,7 +38,7 @@ def ladders(rungs: list[list[tuple[float, int]]], value: float, weight: float, t
     )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.lists(RUNGS, min_size=1, max_size=4),
     st.sampled_from([1e6, 1e7, 1e8]),

@@ -17,7 +17,7 @@ from training.learning.ingest import read_log
 from training.learning.quarantine import Limits, quarantine, share_factors
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.floats(0.01, 1_000.0), min_size=1, max_size=12), st.floats(0.05, 0.9))
 def test_no_source_is_above_its_share_once_scaled(mass: list[float], share: float) -> None:
     owner = np.arange(len(mass))

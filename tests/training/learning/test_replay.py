@@ -71,7 +71,7 @@ def test_outcomes_that_nobody_told_widen_the_interval_and_move_nothing_else() ->
     assert all(v.rows < N / 2 for v in values)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 1_000_000))
 def test_weights_are_bounded_and_the_effective_sample_no_larger_than_the_real_one(seed: int) -> None:
     logged, target, *_ = world(seed)

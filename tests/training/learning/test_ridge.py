@@ -25,7 +25,7 @@ def summed(*part: np.ndarray, models: int, d: int) -> Sums:
     return sums
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 10_000), st.integers(1, 59))
 def test_sums_of_parts_are_the_sums_of_the_whole(seed: int, cut: int) -> None:
     data = rows(60, 4, 3, seed)
