@@ -114,7 +114,7 @@ async def test_of_parallel_requests_exactly_the_limit_passes(limiter: Limiter) -
     steps=st.lists(st.tuples(st.integers(0, 30_000), st.integers(0, 700)), min_size=1, max_size=25),
     limit=st.integers(1, 1000),
 )
-@settings(max_examples=40, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, suppress_health_check=list(HealthCheck))  # pyright: ignore[reportArgumentType] # its metaclass iterates over it
 async def test_no_minute_admits_more_than_a_full_bucket_and_a_minutes_flow(
     limiter: Limiter, connection: Connection, steps: list[tuple[int, int]], limit: int
 ) -> None:
