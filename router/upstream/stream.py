@@ -75,6 +75,8 @@ async def events(
         yield frames
     if not translation.done and tally.choices_finished < choices:
         raise faults.garbage(name, "the stream ended in the middle of the answer")
+    if not tally.chunks:
+        raise faults.garbage(name, "a stream without an answer")
 
 
 def _frames(payloads: list[bytes], translation: Translation, tally: Tally) -> bytes:

@@ -1,8 +1,8 @@
 """Token counts out of what providers report, brought to one meaning: parts lie inside their totals.
 
 Reasoning tokens are inside the output for OpenAI and Anthropic, and beside it for Gemini and xAI; Anthropic
-counts cached tokens beside its input, everybody else inside. A field that is absent, null or not a count
-stays None: "not reported" is not zero.
+counts cached tokens beside its input, everybody else inside. A field that is absent, null, no count or too
+large for one stays None: "not reported" is not zero.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from router.upstream.types import Usage
 
 NOT_REPORTED = Usage()
+# Far above every context window times every number of choices; what is more is no count, and no book holds its price.
+MOST_TOKENS = 10**9
 
 
 def read_openai(report: object) -> Usage:
@@ -89,7 +91,7 @@ def _count(report: object, name: str) -> int | None:
     if report is None:  # most reports have no details; asking for what a mapping is takes longer than the rest
         return None
     value = report.get(name) if isinstance(report, Mapping) else None
-    return value if type(value) is int and value >= 0 else None
+    return value if type(value) is int and 0 <= value <= MOST_TOKENS else None
 
 
 def _first(first: int | None, second: int | None) -> int | None:

@@ -155,6 +155,38 @@ def test_a_lie_about_usage_is_billed_as_told_and_an_absurd_one_is_marked(
     assert record["served"]["estimated"] is True
 
 
+@pytest.mark.parametrize("count", [10**12, 2**53, 2**63], ids=["10^12", "2^53", "2^63"])
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streaming"])
+def test_a_count_that_no_answer_can_have_is_none_and_the_hold_ends(
+    client: httpx.Client, upstream: FakeUpstream, books: Books, count: int, *, stream: bool
+) -> None:
+    before = books.settled()
+    upstream.say(Answer(usage={"prompt_tokens": count, "completion_tokens": count}))
+    reply = client.post("/v1/chat/completions", json=question(stream=stream))
+    assert reply.status_code == 200
+    assert not stream or reply.text.endswith("data: [DONE]\n\n")
+    assert 0 < books.settled() - before < 10**7
+    record = client.get(f"/v1/decisions/{reply.headers['x-rung-decision-id']}").json()
+    assert record["served"]["estimated"] is True
+
+
+def test_a_stream_that_ends_without_having_said_anything_is_mended_by_the_fallback(
+    client: httpx.Client, upstream: FakeUpstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from router.testing import fake_upstream, formats
+
+    told = iter([[], None])
+
+    def events(answer: Answer, bill: Any, body: Any) -> Any:
+        yield from formats.openai_events(answer, bill, body) if next(told) is None else ()
+
+    monkeypatch.setattr(fake_upstream, "_OPENAI", (formats.openai_reply, events, formats.openai_end))
+    reply = client.post("/v1/chat/completions", json=question(model="auto", stream=True))
+    assert reply.status_code == 200
+    assert "42" in reply.text
+    assert len(upstream.received) == 2
+
+
 def test_a_session_that_is_used_twice_at_once_is_only_a_name(client: httpx.Client, gateway: Running) -> None:
     for _ in range(2):
         reply = client.post("/v1/chat/completions", json=question(), headers={"x-session-id": "same"})
