@@ -86,6 +86,8 @@ class OnnxEncoder:
 
     def _one(self, text: str) -> Vector:
         ids = _middle_out(self._tokenizer.encode(text).ids)
+        if not ids:  # a tokenizer that adds no marks of its own, and nothing to read
+            return np.zeros(self.dimensions, np.float32)
         given = {"input_ids": ids, "attention_mask": [1] * len(ids), "token_type_ids": [0] * len(ids)}
         taken = {name: np.array([row], np.int64) for name, row in given.items() if name in self._takes}
         out = np.asarray(self._session.run(None, taken)[0], np.float32)

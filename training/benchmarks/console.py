@@ -48,7 +48,7 @@ def user_errors() -> Generator[None]:
     """What the user can mend becomes one line and exit code 2."""
     try:
         yield
-    except ValueError as error:  # DataError and ArtefactError among them
+    except (ValueError, ModuleNotFoundError) as error:  # DataError and ArtefactError among them, and missing extras
         note(f"error: {error}")
         raise typer.Exit(2) from error
 

@@ -54,12 +54,9 @@ def second_look(
     from training.encoding import open_inputs
     from training.second_look_cli import bar
 
-    try:
-        second, bare = (open_inputs(encoder, DEFAULT, bar=how) for how in (bar, None))
-    except ModuleNotFoundError as missing:
-        console.note(f"error: {missing}")
-        raise typer.Exit(2) from missing
     with console.user_errors(), console.progress() as step:
+        step("opening the encoder")
+        second, bare = (open_inputs(encoder, DEFAULT, bar=how) for how in (bar, None))
         step("reading")
         matrix = console.load(data, None, drop)
         learnt = console.load(train, None, drop) if train else None
