@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
@@ -45,6 +45,8 @@ CACHED_TIER = "cache"
 _FAREWELL = as_sse(Draining(DRAINING))
 
 log = logging.getLogger("rung.answering")
+
+T = TypeVar("T")
 
 
 class Answering:
@@ -114,17 +116,7 @@ class Answering:
         """
         self._settler.watch(hold, lambda: hold.amount_nano)
         course, began = self._course(turn, hold), time.monotonic()
-        try:
-            served = await self._dispatcher.complete(
-                decision.plan,
-                turn.config.ladder.targets,
-                turn.request,
-                turn.config.settings.server.request_timeout_s,
-                course,
-            )
-        except BaseException as error:
-            self._give_up(turn, decision, hold, error, course)
-            raise
+        served = await self._dispatched(self._dispatcher.complete, turn, decision, hold, course)
         reply, trail = served.reply, served.trail
         if trail.number == 1 and reply.usage.output:
             model = turn.config.ladder.models[trail.attempt.model]
@@ -147,22 +139,23 @@ class Answering:
         """
         self._settler.watch(hold, lambda: hold.amount_nano)
         course = self._course(turn, hold)
-        try:
-            opened = await self._dispatcher.open(
-                decision.plan,
-                turn.config.ladder.targets,
-                turn.request,
-                turn.config.settings.server.request_timeout_s,
-                course,
-            )
-        except BaseException as error:
-            self._give_up(turn, decision, hold, error, course)
-            raise
+        opened = await self._dispatched(self._dispatcher.open, turn, decision, hold, course)
         tally, attempt, lost = opened.stream.tally, opened.trail.attempt, opened.trail.lost_nano
         self._settler.watch(hold, lambda: lost + self._bill(turn, attempt, tally.usage, tally.output_chars).cost_nano)
         frames = self._frames(turn, opened, hold)
         await anext(frames)  # only a generator that is under way settles when it is closed
         return EventStream(frames, self._headers(turn, opened.trail, None), farewell=_FAREWELL)
+
+    async def _dispatched(
+        self, run: Callable[..., Awaitable[T]], turn: Turn, decision: Decision, hold: Hold, course: Course
+    ) -> T:
+        """What the dispatcher makes of the plan; where nothing came of it, what it may have cost is booked."""
+        timeout_s = turn.config.settings.server.request_timeout_s
+        try:
+            return await run(decision.plan, turn.config.ladder.targets, turn.request, timeout_s, course)
+        except BaseException as error:
+            self._give_up(turn, decision, hold, error, course)
+            raise
 
     def _worth_recording(self, turn: Turn) -> int:
         """How many bytes of a stream are kept, for the cache and for a look afterwards."""
