@@ -13,6 +13,11 @@ from starlette.types import Message, Receive
 
 from router.errors import BodyTooLarge, BodyTooSlow, InvalidJSON, UnsupportedMedia
 
+# Keys and values of one body. A parser makes an object of each while the event loop stands still, half a second for so
+# many; ten thousand messages of several parts have a third of them.
+MAX_VALUES = 600_000
+_NO_STRUCTURE = bytes(byte for byte in range(256) if byte not in b'",:[{')
+
 
 class ClientGone(Exception):
     """The client closed the connection before its request was whole."""
@@ -94,9 +99,12 @@ def parse_object(body: bytes) -> dict[str, Any]:
 
     Raises:
         InvalidJSON: what is wrong and where (line and column).
+        BodyTooLarge: more than `MAX_VALUES` parts.
     """
     if not body.strip():
         raise InvalidJSON("The body is empty; send one JSON object.")
+    if len(body) > 2 * MAX_VALUES and _count_parts(body) > MAX_VALUES:  # each takes two bytes or more
+        raise BodyTooLarge(f"The body holds more than {MAX_VALUES} keys and values; send fewer, or longer ones.")
     try:
         value = jiter.from_json(body, allow_inf_nan=False, catch_duplicate_keys=True)
     except ValueError as error:
@@ -111,6 +119,16 @@ def parse_object(body: bytes) -> dict[str, Any]:
     if written.count(b"null") != body.count(b"null") and _holds_infinity(value):
         raise InvalidJSON("The body holds a number beyond all that JSON parsers can take (1.8e308).")
     return cast("dict[str, Any]", value)
+
+
+def _count_parts(body: bytes) -> int:
+    """How many keys and values a JSON object holds, an empty list or object being one; 3 ms a megabyte.
+
+    What stands inside of strings is none. Of more than `MAX_VALUES` strings, their number.
+    """
+    skeleton = body.replace(b"\\\\", b"").replace(b'\\"', b"").translate(None, _NO_STRUCTURE)
+    strings = skeleton.count(b'"') // 2
+    return strings if strings > MAX_VALUES else sum(map(len, skeleton.split(b'"')[::2]))
 
 
 def _holds_infinity(value: object) -> bool:

@@ -36,6 +36,7 @@ MAX_STOPS = 16  # OpenAI takes 4, other upstreams more
 MAX_CHOICES = 128  # OpenAI's own limit
 MAX_TOKENS = 10_000_000
 MAX_METADATA = 16  # OpenAI's own limit
+MAX_BIASES = 1_024  # more than OpenAI takes
 MAX_SCHEMA_NODES = 10_000
 
 # A client never chooses where the operator's calls and keys go.
@@ -300,7 +301,9 @@ class ChatFields(TypedDict):
     frequency_penalty: NotRequired[_Penalty | None]
     function_call: NotRequired[str | dict[str, Any] | None]
     functions: NotRequired[Annotated[list[_Function], Field(min_length=1, max_length=MAX_TOOLS)] | None]
-    logit_bias: NotRequired[dict[str, Annotated[float, Field(ge=-100, le=100)]] | None]
+    logit_bias: NotRequired[
+        Annotated[dict[str, Annotated[float, Field(ge=-100, le=100)]], Field(max_length=MAX_BIASES)] | None
+    ]
     logprobs: NotRequired[bool | None]
     max_completion_tokens: NotRequired[_TokenCap | None]
     max_tokens: NotRequired[_TokenCap | None]

@@ -7,6 +7,7 @@ here. Bodies have their own bounds (`router.wire.body`).
 from __future__ import annotations
 
 import asyncio
+import re
 from http import HTTPStatus
 
 import orjson
@@ -18,12 +19,22 @@ from router.wire.errors import error_body
 MAX_HEAD_BYTES = 128 * 1024
 # An honest client sends its head in one packet; a slow line needs a few seconds.
 HEAD_TIMEOUT_S = 15.0
+# A wish for another protocol (Java's client asks for HTTP/2 beside its first request) may be ignored (RFC 9110, 7.8).
+# The parser takes all that follows such a head for the other protocol, and the body with it; so the wish goes before.
+_WISH = re.compile(rb"(?i)(?<=\r\n)upgrade(?=:)")
+_IGNORED = b"ignored"
+
+
+def _without_wish(data: bytes) -> bytes:
+    head, end, rest = data.partition(b"\r\n\r\n")
+    return _WISH.sub(_IGNORED, head) + end + rest if b"pgrade:" in head or b"PGRADE:" in head else data
 
 
 class BoundedHead(HttpToolsProtocol):
     """uvicorn's fast HTTP protocol, without its trust in clients that never end their heads."""
 
     _incomplete = True  # a fresh connection owes a head
+    _between = True  # no message is under way: a head begins the next bytes
     _bytes = 0
     _patience: asyncio.TimerHandle | None = None
 
@@ -39,7 +50,7 @@ class BoundedHead(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes came; where they do not end the head, they are counted and timed."""
-        super().data_received(data)
+        super().data_received(_without_wish(data) if self._between else data)
         if not self._incomplete:
             return
         self._bytes += len(data)
@@ -53,12 +64,22 @@ class BoundedHead(HttpToolsProtocol):
         self._incomplete = True
         super().on_message_begin()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header; what comes behind a body is none, and nobody in front of us has looked at it (RFC 9110 6.5.1)."""
+        if self._incomplete:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         """A head is whole."""
-        self._incomplete = False
+        self._incomplete = self._between = False
         self._bytes = 0
         self._stop_waiting()
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """A message is whole."""
+        self._between = True
+        super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
         """What is no HTTP gets its answer in the shape of all errors."""

@@ -115,6 +115,35 @@ def test_a_chunked_request_is_read(gateway: Running) -> None:
     assert status_of(exchange(gateway, posted(gateway, chunked, "transfer-encoding: chunked"))) == 200
 
 
+@pytest.mark.parametrize("wish", ["upgrade: h2c", "Upgrade: websocket", "UPGRADE: TLS/1.0"])
+def test_a_wish_for_another_protocol_is_ignored_and_the_body_is_read(gateway: Running, wish: str) -> None:
+    sent = posted(gateway, body := question(), wish, "http2-settings: AAMAAABkAAQAAP__", f"content-length: {len(body)}")
+    heard = exchange(gateway, sent.replace(b"connection: close", b"connection: upgrade, http2-settings, close"))
+    assert status_of(heard) == 200
+    assert b"42" in heard
+
+
+def test_a_wish_in_a_connection_s_second_request_is_ignored_too(gateway: Running) -> None:
+    first = posted(gateway, body := question(), f"content-length: {len(body)}").replace(b"connection: close\r\n", b"")
+    second = posted(gateway, body := question(), "upgrade: h2c", f"content-length: {len(body)}")
+    with connected(gateway) as connection:
+        for sent in (first, second.replace(b"connection: close", b"connection: upgrade, close")):
+            connection.sendall(sent)
+            heard = b""
+            while b"chat.completion" not in heard:
+                part = connection.recv(65_536)
+                assert part, heard
+                heard += part
+            assert status_of(heard) == 200
+
+
+def test_what_comes_behind_a_body_is_no_header(gateway: Running) -> None:
+    body = question()
+    chunked = b"%x\r\n%s\r\n0\r\n" % (len(body), body)
+    trailers = b"authorization: Bearer another\r\nx-rung-quality: no number\r\n" + b"x-a: b\r\n" * 200 + b"\r\n"
+    assert status_of(exchange(gateway, posted(gateway, chunked + trailers, "transfer-encoding: chunked"))) == 200
+
+
 def test_two_lengths_are_refused_as_smuggling(gateway: Running) -> None:
     heard = exchange(gateway, posted(gateway, b"0\r\n\r\nx", "content-length: 6", "transfer-encoding: chunked"))
     assert status_of(heard) == 400
