@@ -1,7 +1,7 @@
 """How fast models have lately been, against what the catalogue says of them: for deadlines.
 
-Of each whole answer that needed one call, the seconds that it took are held against those that the catalogue's latency
-and speed give for as many tokens. A model's slowness is the geometric mean of that ratio, fading.
+Of each answer that needed one call, whole or streamed, the seconds that it took are held against those that the
+catalogue's latency and speed give for as many tokens. A model's slowness is the geometric mean of that ratio, fading.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ LEAST_SEEN, MEMORY = 5, 20
 # Nothing is that much faster or slower for long: a stuck clock or a queue before one call says nothing of the next.
 MOST = math.log(20.0)
 MODELS = 1_000
+# Of a stream's time: what its reader takes beyond says how fast the reader is.
+READERS_SHARE = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,10 +41,10 @@ class Speeds:
     def __init__(self) -> None:
         self._seen: Recent[str, _Pace] = Recent(MODELS)
 
-    def note(self, model: Model, tokens: int, seconds: float) -> None:
-        """A whole answer of so many tokens, thinking included, has taken so long."""
+    def note(self, model: Model, tokens: int, seconds: float, *, reader_s: float = 0.0) -> None:
+        """An answer of so many tokens, thinking included, has taken so long; `reader_s` of it its reader took."""
         expected = model.latency_s + tokens / model.tokens_per_s
-        if expected > 0:
+        if expected > 0 and reader_s <= READERS_SHARE * seconds:
             self._seen.put(model.id, (self._seen.get(model.id) or _Pace()).after(seconds / expected))
 
     def slowness(self, models: Mapping[str, Model]) -> dict[str, float]:

@@ -118,9 +118,7 @@ class Answering:
         course, began = self._course(turn, hold), time.monotonic()
         served = await self._dispatched(self._dispatcher.complete, turn, decision, hold, course)
         reply, trail = served.reply, served.trail
-        if trail.number == 1 and reply.usage.output:
-            model = turn.config.ladder.models[trail.attempt.model]
-            self.speeds.note(model, reply.usage.output, time.monotonic() - began)
+        self._note_speed(turn, trail, reply.usage, began)
         charge = with_lost(self._bill(turn, trail.attempt, reply.usage, reply.output_chars), trail.lost_nano)
         keep = turn.answer_key is not None and worth_keeping(reply.body, reply.finish_reason)
         answer, finish = reply.body if keep else None, reply.finish_reason
@@ -138,11 +136,11 @@ class Answering:
             UpstreamError: no attempt of the plan gave a first frame.
         """
         self._settler.watch(hold, lambda: hold.amount_nano)
-        course = self._course(turn, hold)
+        course, began = self._course(turn, hold), time.monotonic()
         opened = await self._dispatched(self._dispatcher.open, turn, decision, hold, course)
         tally, attempt, lost = opened.stream.tally, opened.trail.attempt, opened.trail.lost_nano
         self._settler.watch(hold, lambda: lost + self._bill(turn, attempt, tally.usage, tally.output_chars).cost_nano)
-        frames = self._frames(turn, opened, hold)
+        frames = self._frames(turn, opened, hold, began)
         await anext(frames)  # only a generator that is under way settles when it is closed
         return EventStream(frames, self._headers(turn, opened.trail, None), farewell=_FAREWELL)
 
@@ -211,17 +209,20 @@ class Answering:
             return lost.attempt.expected_cost_nano
         return self._bill(turn, lost.attempt, lost.usage, lost.output_chars).cost_nano
 
-    async def _frames(self, turn: Turn, opened: Opened, hold: Hold) -> AsyncGenerator[bytes]:
+    async def _frames(self, turn: Turn, opened: Opened, hold: Hold, began: float) -> AsyncGenerator[bytes]:
         """Once b"" and then the client's frames. Settled as the end is told, or when the client leaves."""
         recorder = Recorder(self._worth_recording(turn))
-        settled = False
+        settled, reader_s = False, 0.0
         try:
             yield b""
             recorder.add(opened.first)
             yield opened.first
             async for frames in opened.rest:
                 recorder.add(frames)
+                given = time.monotonic()
                 yield frames
+                reader_s += time.monotonic() - given
+            self._note_speed(turn, opened.trail, opened.stream.tally.usage, began, reader_s=reader_s)
             charge = self._charge(turn, opened)
             settled = True
             told = partial(self._stream_ending, turn, opened, charge, recorder)
@@ -242,6 +243,12 @@ class Answering:
                 gone = partial(self._stream_ending, turn, opened, self._charge(turn, opened), None)
                 self._settler.end_soon(hold, gone, opened.trail.spare)
             await opened.closing.aclose()
+
+    def _note_speed(self, turn: Turn, trail: Trail, usage: Usage, began: float, *, reader_s: float = 0.0) -> None:
+        """Remember how fast the model was, where one call gave the answer."""
+        if trail.number == 1 and usage.output:
+            model = turn.config.ladder.models[trail.attempt.model]
+            self.speeds.note(model, usage.output, time.monotonic() - began, reader_s=reader_s)
 
     def _charge(self, turn: Turn, opened: Opened) -> Bill:
         tally = opened.stream.tally

@@ -198,6 +198,16 @@ def test_a_session_stays_while_its_prompt_is_cheap_there_and_moves_up_at_once(
     assert risen.headers["x-rung-model"] == "large"
 
 
+def test_a_deadline_counts_with_how_fast_a_models_streams_have_been(bound: Running, keys: dict[str, str]) -> None:
+    """Near the end of the file: what the gateway has learnt, it keeps."""
+    with closing(Caller(bound, keys["free"])) as free:
+        wish = {"quality": 1.0, "max_latency_s": 2.0}
+        assert free.choice(HARD, rung=wish)["model"] == "small"
+        for number in range(6):
+            assert free.ask(f"{EASY} {number} by and by", model="medium", stream=True).status_code == 200
+        assert free.choice(HARD, rung=wish)["model"] == "medium"
+
+
 def test_a_deadline_counts_with_how_fast_a_model_has_been(bound: Running, keys: dict[str, str]) -> None:
     """The last of the file: what the gateway has learnt, it keeps."""
     with closing(Caller(bound, keys["free"])) as free:

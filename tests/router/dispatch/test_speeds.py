@@ -39,6 +39,16 @@ def test_no_answer_makes_a_model_endlessly_slow_or_fast(answers: list[tuple[int,
     assert 0.04 < speeds.slowness(MODELS)[MINI.id] < 21
 
 
+def test_a_slow_reader_of_a_stream_says_nothing_of_the_model() -> None:
+    speeds = Speeds()
+    for _ in range(LEAST_SEEN):
+        speeds.note(MINI, 400, 60.0, reader_s=55.0)
+    assert speeds.slowness(MODELS) == {}
+    for _ in range(LEAST_SEEN):
+        speeds.note(MINI, 400, 60.0, reader_s=0.5)
+    assert speeds.slowness(MODELS)[MINI.id] > 1
+
+
 def test_a_deadline_counts_with_what_is_known_of_the_models_speed() -> None:
     def chosen(slowness: dict[str, float]) -> tuple[str, float]:
         demand = Demand(input_tokens=20, slowness=slowness)
