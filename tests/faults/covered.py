@@ -23,7 +23,7 @@ COVERED: dict[str, dict[str, tuple[str, ...]]] = {
     "money (Python)": {
         "router/store/ledger.py": (*_LEDGER[:2], f"{STORE}/test_store.py"),
         "router/store/ledger_types.py": _LEDGER[:2],
-        "router/store/books.py": _LEDGER[1:2],
+        "router/store/books.py": _LEDGER[1:4],
         "router/store/outbox.py": (f"{STORE}/test_store.py",),
         "router/money/billing.py": ("tests/router/money/test_billing.py",),
         "policies/cost.py": ("tests/policies/test_cost.py", "tests/router/money/test_billing.py"),

@@ -45,6 +45,13 @@ def test_reasoning_beside_the_output_is_not_left_out():
     assert billed == 100 * 2000
 
 
+def test_thinking_has_its_own_price_in_what_is_expected_and_each_choice_is_made_anew() -> None:
+    prices = Prices(input=1 * USD, output=2 * USD, reasoning=3 * USD)
+    expected = expected_nano(prices, input_tokens=10, answer=5, thinking=7, choices=2)
+    assert expected == 10 * 1000 + 2 * (5 * 2000 + 7 * 3000)
+    assert expected_nano(replace(prices, reasoning=None), input_tokens=0, answer=5, thinking=7) == 12 * 2000
+
+
 def test_unreported_reasoning_is_billed_with_the_output_that_holds_it():
     prices = Prices(input=0, output=2 * USD, reasoning=3 * USD)
     assert cost_nano(prices, input_tokens=0, output_tokens=100) == 100 * 2000

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.auth import MAX_TOKEN_BYTES, presented_token
-from router.errors import InvalidKey
+from router.auth import MAX_TOKEN_BYTES, allowed_models, presented_token, require_model
+from router.errors import Forbidden, InvalidKey
+from router.store import Key, Principal, Tenant
 
 TOKEN = b"rk_id_secret"
 
@@ -59,3 +62,20 @@ def test_any_headers_give_a_plain_token_or_a_refusal(headers: list[tuple[bytes, 
         return
     assert token
     assert token.isascii()
+
+
+def principal(**of_key: Any) -> Principal:
+    """Who may use what their tenant may, a and b, but for what the key says."""
+    tenant = Tenant(id="acme", models=frozenset({"a", "b"}))
+    return Principal(tenant=tenant, key=Key(id="k", tenant="acme", mac="", **of_key), organisation=None)
+
+
+def test_a_model_that_a_key_may_not_use_is_refused_with_those_that_it_may() -> None:
+    known = dict.fromkeys("abc")
+    require_model(principal(), "a", known)
+    with pytest.raises(Forbidden, match="`c`; it may use: a, b") as caught:
+        require_model(principal(), "c", known)
+    assert caught.value.param == "model"
+    with pytest.raises(Forbidden, match="it may use: none"):
+        require_model(principal(deny=frozenset("ab")), "a", known)
+    assert allowed_models(principal(deny=frozenset("a")), known) == {"b"}

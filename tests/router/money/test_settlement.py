@@ -110,3 +110,46 @@ async def test_a_request_without_a_call_leaves_its_receipt(store: Store) -> None
     settler.note(TENANT, Receipt(decision_id="dec_2", content=b'{"a":1}'), Places(request_id="r", rules=()))
     await settler.drain(10)
     assert await store.decisions.get(TENANT, "dec_2") == b'{"a":1}'
+
+
+async def test_a_step_of_the_pacing_that_another_process_took_first_is_told_as_lost(store: Store) -> None:
+    settler, lost = Settler(store), list[str]()
+    settler.keep_pace(TENANT, before=b"", after=b"one", lost=lambda: lost.append("first"))
+    await settler.drain(10)
+    settler.keep_pace(TENANT, before=b"", after=b"two", lost=lambda: lost.append("second"))
+    await settler.drain(10)
+    assert lost == ["second"]
+
+
+async def test_spare_holds_are_released_at_no_cost_with_the_settlement(store: Store) -> None:
+    settler = Settler(store)
+    first = await reserved(store)
+    more = await settler.reserve_more(first, 500, 1)
+    assert more is not None
+    assert await money(store) == (0, 1500)
+    settler.end_soon(first, lambda: ending(300), (more,))
+    await settler.drain(10)
+    assert await money(store) == (300, 0)
+
+
+async def test_a_hold_whose_client_left_while_it_was_made_is_released_at_no_cost(store: Store) -> None:
+    settler = Settler(store)
+    settler.release(reserved(store))
+    await settler.drain(10)
+    assert await money(store) == (0, 0)
+
+
+async def test_what_a_drain_does_not_wait_for_is_cancelled(store: Store) -> None:
+    settler, began, ended = Settler(store), asyncio.Event(), asyncio.Event()
+
+    async def endless() -> None:
+        try:
+            began.set()
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    settler.afterwards(endless())
+    await began.wait()
+    await settler.drain(0.05)
+    await asyncio.wait_for(ended.wait(), 10)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from router.store import State, Store, embedded, names
-from router.store.connection import Connection
+from router.store.connection import Connection, Executor
 from router.store.scripts import Ask, ignore, text
 from tests import store_servers
 from tests.store_servers import PATIENT_S, opened
@@ -51,7 +51,7 @@ def own_server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[embed
         yield running
 
 
-async def immortal(connection: Connection) -> AsyncIterator[str]:
+async def immortal(connection: Executor) -> AsyncIterator[str]:
     """The keys that would live for ever and are not known to."""
     for key in await connection.ask(Ask(("KEYS", "*"), lambda reply: [text(name) for name in reply])):
         ttl = await connection.ask(Ask(("TTL", key), int))
@@ -59,7 +59,7 @@ async def immortal(connection: Connection) -> AsyncIterator[str]:
             yield key
 
 
-async def is_tombstone(connection: Connection, key: str) -> bool:
+async def is_tombstone(connection: Executor, key: str) -> bool:
     """Whether this is a hold that has ended: only an open one has a reason to stay."""
     if "}:h:" not in key:
         return False

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -198,6 +199,10 @@ async def test_a_window_that_had_expired_comes_back_for_a_late_charge_and_for_a_
         ((2026, 2, 28), (2026, 2, 28), (2026, 2, 1), (2026, 3, 1)),
         ((2026, 3, 29, 1, 30), (2026, 3, 29), (2026, 3, 1), (2026, 4, 1)),  # Europe's clocks change
         ((2026, 11, 1, 6, 30), (2026, 11, 1), (2026, 11, 1), (2026, 12, 1)),  # America's clocks change
+        ((2026, 4, 30, 12), (2026, 4, 30), (2026, 4, 1), (2026, 5, 1)),
+        ((2026, 6, 30, 12), (2026, 6, 30), (2026, 6, 1), (2026, 7, 1)),
+        ((2026, 9, 1), (2026, 9, 1), (2026, 9, 1), (2026, 10, 1)),
+        ((2026, 11, 30, 12), (2026, 11, 30), (2026, 11, 1), (2026, 12, 1)),
         ((2026, 12, 31, 23, 59, 59), (2026, 12, 31), (2026, 12, 1), (2027, 1, 1)),
         ((2100, 2, 28, 12), (2100, 2, 28), (2100, 2, 1), (2100, 3, 1)),  # no leap year
     ],
@@ -242,6 +247,29 @@ async def test_the_reaper_charges_what_a_dead_holder_may_have_bought(
     assert not await ledger.renew(hold, if_dead_nano=1)
 
 
+async def test_a_budget_s_name_has_a_letter_at_least_and_64_at_most(ledger: Ledger) -> None:
+    assert await ledger.set_budget("acme", "n" * 64, 1, Window.DAY)
+    for name in ("", "n" * 65):
+        with pytest.raises(ValueError, match="1 to 64"):
+            await ledger.set_budget("acme", name, 1, Window.DAY)
+
+
+@pytest.mark.parametrize(
+    ("field", "bad", "good"),
+    [
+        ("soft", (-0.1, 1.1), (0.0, 1.0)),
+        ("rollover", (-0.1, 1.1), (0.0, 1.0)),
+        ("rollover_cap_nano", (-1, 2**53), (0, 2**53 - 1)),
+        ("alerts", ((0.0,), (1.1,)), ((1.0,), ())),
+    ],
+)
+def test_a_budget_s_terms_lie_within_their_bounds(field: str, bad: tuple[Any, ...], good: tuple[Any, ...]) -> None:
+    for value in bad:
+        with pytest.raises(ValueError, match=r"0|threshold"):
+            Terms(**{field: value})
+    assert [getattr(Terms(**{field: value}), field) for value in good] == list(good)
+
+
 async def test_a_reservation_reaps_on_its_way(ledger: Ledger) -> None:
     for number in range(5):
         await ledger.reserve("acme", f"dead{number}", DOLLAR)
@@ -261,7 +289,9 @@ async def test_a_renewed_lease_outlives_the_first(ledger: Ledger) -> None:
 
 
 @pytest.mark.parametrize("state", list(State))
-async def test_a_settlement_after_the_reaper_corrects_its_estimate(ledger: Ledger, state: State) -> None:
+async def test_a_settlement_after_the_reaper_corrects_its_estimate(
+    ledger: Ledger, connection: Connection, state: State
+) -> None:
     hold = await ledger.reserve("acme", "h1", DIME, state=state)
     assert ledger.frozen_ms is not None
     ledger.frozen_ms += int(LEASE_S * 1000)
@@ -270,6 +300,8 @@ async def test_a_settlement_after_the_reaper_corrects_its_estimate(ledger: Ledge
     assert (ending.outcome, ending.charged_nano) == ("late", 42)
     assert (await ledger.settle(hold, 42)).outcome == "already"
     assert (await ledger.standing("acme")).total.spent_nano == 42
+    left_ms = await connection.ask(Ask(("PTTL", "b:{acme}:h:h1"), int))
+    assert 0 < left_ms <= 15 * 60_000, "what is settled is remembered for as long as any other settlement"
 
 
 async def test_a_hold_that_the_store_has_lost_is_charged_when_it_is_settled(ledger: Ledger) -> None:

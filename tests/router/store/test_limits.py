@@ -91,6 +91,8 @@ async def test_places_are_given_back_and_a_dead_processs_places_expire(limiter: 
         refused.require()
     await limiter.give("acme", "r1", limit, 0)
     (await limiter.take("acme", "r3", limit, 0)).require()
+    limiter.frozen_ms = START_MS + int(CONCURRENCY_LEASE_S * 1000) - 1
+    assert (await limiter.take("acme", "r4", limit, 0)).refused, "who has a place may take so long"
     limiter.frozen_ms = START_MS + int(CONCURRENCY_LEASE_S * 1000) + 1
     (await limiter.take("acme", "r4", limit, 0)).require()
 

@@ -307,6 +307,16 @@ def test_the_memory_is_bounded_and_the_least_used_group_goes_first() -> None:
     assert len(index) == 3
 
 
+def test_of_two_groups_the_older_one_makes_room() -> None:
+    index = NearIndex(most=3, on_shelf=2)
+    for group in ("a", "b"):
+        for number in range(2):
+            index.put("acme", group, asked(f"What is {number} plus 1?"), f"{group}{number}", now_s=0, ttl_s=10)
+    assert len(index) == 2
+    assert index.find("acme", "a", asked("what is 1 plus 1"), 0) is None
+    assert index.find("acme", "b", asked("what is 1 plus 1"), 0) == "b1"
+
+
 def test_what_has_expired_is_not_found_and_makes_room() -> None:
     index = NearIndex()
     index.put("acme", "g", asked(CAPITAL), "k", now_s=0, ttl_s=10)

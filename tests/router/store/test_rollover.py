@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from router.errors import BudgetExhausted
 from router.store import Budget, Store, Terms, Window, embedded
-from router.store.scripts import Ask, ignore
+from router.store.scripts import Ask, Reply, ignore
 from tests.store_servers import opened
 
 HALF = Terms(rollover=0.5)
@@ -85,6 +85,36 @@ async def test_a_month_rolls_over_the_turn_of_the_year(acme: Store) -> None:
     assert await exact(acme)
 
 
+async def test_a_day_s_rest_goes_on_over_every_turn_of_a_month_and_over_leap_days(acme: Store) -> None:
+    freeze(acme, 2027, 12, 1)
+    await acme.ledger.set_budget("acme", "day", 1000, Window.DAY, terms=ALL)
+    turns = [datetime(2028, month, 1, tzinfo=UTC) for month in range(1, 13)] + [datetime(2028, 2, 29, tzinfo=UTC)]
+    for first in sorted(turns):
+        last = first - timedelta(days=1)
+        freeze(acme, last.year, last.month, last.day)
+        await spend(acme, f"on {last:%F}", (await budget(acme)).limit_nano - 7)
+        freeze(acme, first.year, first.month, first.day)
+        assert (await budget(acme)).rolled_nano == 7, first
+
+
+async def test_a_window_s_turn_moves_the_budgets_of_its_kind_alone_and_of_those_that_roll_over(acme: Store) -> None:
+    await acme.ledger.set_budget("acme", "day", 1000, Window.DAY, terms=ALL)
+    await acme.ledger.set_budget("acme", "plain", 1000, Window.DAY)
+    await acme.ledger.set_budget("acme", "month", 5000, Window.MONTH, terms=HALF)
+    freeze(acme, 2026, 4, 1)
+    await budget(acme)
+    carried = {
+        window: await acme.connection.ask(Ask(("HGETALL", f"b:{{acme}}:w:{window}"), fields_of))
+        for window in ("d:2026-04-01", "m:2026-04", "t")
+    }
+    assert carried == {"d:2026-04-01": {b"r|day"}, "m:2026-04": {b"r|month"}, "t": set()}
+    assert await exact(acme)
+
+
+def fields_of(reply: Reply) -> set[bytes]:
+    return {field for field in reply[::2] if field.startswith(b"r|")}
+
+
 async def test_what_is_held_at_the_turn_counts_as_spent_and_settles_where_it_was_reserved(acme: Store) -> None:
     await acme.ledger.set_budget("acme", "day", 1000, Window.DAY, terms=ALL)
     hold = await acme.ledger.reserve("acme", "over midnight", 400)
@@ -126,6 +156,8 @@ async def test_a_budget_that_stops_rolling_over_loses_what_it_had_and_begins_ane
     assert await exact(acme)
     await acme.ledger.remove_budget("acme", "day")
     assert await exact(acme)
+    ended = [e async for e in acme.books.entries("acme") if e.kind == "unbudget"]
+    assert [(e.id, e.cost_nano, e.held_nano, e.windows) for e in ended] == [("day", 0, 0, ("d:2026-03-02",))] * 2
 
 
 async def test_keys_and_organisations_roll_over_too(acme: Store) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from router.store import (
     rules,
     upkeep,
 )
-from router.store.connection import Connection
+from router.store.connection import Connection, Executor
 from router.store.scripts import Ask, Reply, ignore, text
 from tests.router.store.conftest import immortal
 from tests.store_servers import opened, running, until
@@ -149,12 +150,12 @@ async def test_what_a_failover_forgot_of_the_last_seconds_is_booked_again(acme: 
     assert (await acme.books.verify("acme")).exact
 
 
-async def dump(connection: Connection) -> dict[bytes, bytes]:
+async def dump(connection: Executor) -> dict[bytes, bytes]:
     keys: list[bytes] = await connection.ask(Ask(("KEYS", "*"), lambda reply: reply))
     return {key: await connection.ask(Ask(("DUMP", key), lambda reply: reply)) for key in keys}
 
 
-async def restore(connection: Connection, kept: dict[bytes, bytes]) -> None:
+async def restore(connection: Executor, kept: dict[bytes, bytes]) -> None:
     await connection.ask(Ask(("FLUSHALL",), ignore))
     for key, value in kept.items():
         await connection.ask(Ask(("RESTORE", key, 0, value), ignore))
@@ -241,3 +242,30 @@ async def test_an_outbox_without_room_gives_up_the_oldest_and_says_so(
         acme.outbox.failed(Settlement(hold=await acme.ledger.reserve("acme", f"h{number}", 5), cost_nano=1))
     assert "hold h0 of acme is left to its lease's estimate" in caplog.text
     assert await acme.outbox.flush() == 2
+
+
+async def test_tokens_beyond_the_estimate_are_booked_by_the_last_trip_also_where_the_bucket_was_full(
+    acme: Store,
+) -> None:
+    limit = rules(("", Limits(tokens_per_minute=1000)))
+    await acme.closing("acme", places=Places(request_id="r1", rules=limit, extra_tokens=500))
+    opening = await acme.opening("acme", request_id="r2", rules=limit, tokens=100)
+    assert opening.verdict.quotas[0].remaining in range(390, 410)
+
+
+async def test_a_reservation_in_doubt_is_released_when_the_outbox_is_sent(acme: Store) -> None:
+    hold = await acme.ledger.reserve("acme", "h1", 5)
+    acme.ledger.doubt("acme", "h1", 5, ())
+    assert await acme.outbox.flush() == 1
+    assert (await acme.ledger.standing("acme")).total.held_nano == 0
+    assert (await acme.ledger.settle(hold, 0)).charged_nano == 0
+
+
+async def test_an_answer_that_is_too_large_to_be_kept_is_settled_all_the_same(acme: Store) -> None:
+    hold = await acme.ledger.reserve("acme", "h1", 5)
+    noise = Answer(key=KEY, content=os.urandom(300_000))
+    ending = await acme.closing("acme", settlement=Settlement(hold=hold, cost_nano=3), answer=noise)
+    assert ending is not None
+    assert (ending.outcome, ending.charged_nano) == ("settled", 3)
+    assert await acme.cache.get("acme", KEY) is None
+    assert await acme.closing("acme", answer=noise) is None
