@@ -72,8 +72,12 @@ class SecondLooks:
         return self.second.model.version
 
     def expected_s(self) -> float:
-        """Seconds that a look asked for now is likely to take, those before it included."""
-        return self.text_s * (self._under_way + len(self._waiting) + 1)
+        """Seconds that a look asked for now is likely to take, those before it included; 0 where nothing is before it.
+
+        An idle stage is always tried: what was slow once would otherwise never be found to be quick again.
+        """
+        before = self._under_way + len(self._waiting)
+        return self.text_s * (before + 1) if before else 0.0
 
     async def take(self, query: Query) -> tuple[Looked, Estimate | None]:
         """Look at a query: `TAKEN` with what the second classifier says, else `LATE` or `FAILED` with nothing."""

@@ -130,6 +130,10 @@ def transfer(
     *,
     data: Data,
     train: Train = None,
+    encoder: Annotated[
+        str | None,
+        typer.Option(help="Put the recipe on a transformer beside: onnx:FOLDER or sentence-transformers:MODEL."),
+    ] = None,
     drop: Drop = None,
     prices: Prices = None,
     resamples: Resamples = 1000,
@@ -142,6 +146,7 @@ def transfer(
 
     \b
     rung bench transfer --data mmlu_pro.parquet reasoning_gym.parquet zeroeval.parquet --train ulab.parquet
+    rung bench transfer --data mmlu_pro.parquet zeroeval.parquet --encoder onnx:minilm
     """  # noqa: D301 - click reads \b as "do not rewrap"
     from training.benchmarks import console
     from training.benchmarks.embedding import StaticEmbedder
@@ -150,12 +155,12 @@ def transfer(
     from training.benchmarks.transfer import leave_one_out, transfer_text
 
     with console.user_errors(), console.progress() as step:
-        embed = StaticEmbedder()
+        embed, transformer = StaticEmbedder(), second_look_cli.routers_of(encoder)
         result = leave_one_out(
             data,
             train or [],
             lambda paths: console.load(paths, prices, drop),
-            lambda: [subject(Mode.transfer), length_router(), Knn(embed)],
+            lambda: [subject(Mode.transfer), *transformer(), length_router(), Knn(embed)],
             resamples=resamples,
             seed=seed,
             progress=step,

@@ -32,9 +32,11 @@ GRID: Final = 101  # shares of strong calls at which the curve is read
 FIGURES: Final = {"apgr": 3, "cpt50": 1, "cpt80": 1}  # and the digits that they are shown with
 
 
-def recipe(inputs: Inputs, seed: int = 0) -> Rung:
-    """Rung's recipe on these inputs."""
-    return Rung(fit=lambda train: RoutingModel(inputs, seed=seed).fit(train))
+def recipe(inputs: Inputs, *, name: str, seed: int = 0) -> Rung:
+    """Rung's recipe on these inputs, by this name in tables."""
+    made = Rung(fit=lambda train: RoutingModel(inputs, seed=seed).fit(train))
+    made.name = name
+    return made
 
 
 def both(first: Judgement, second: Judgement) -> Judgement:
@@ -64,7 +66,7 @@ def compare(
     judged: list[Judgement] = []
     for name, inputs in (("first look", first), ("second look", second)):
         progress(name)
-        judgement = run(recipe(inputs, seed), held)
+        judgement = run(recipe(inputs, name=name, seed=seed), held)
         assert judgement is not None  # noqa: S101 - `arrange` gave it something to learn from
         judged.append(judgement)
     one, mean = judged[0], both(*judged)

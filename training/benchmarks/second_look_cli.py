@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from training.benchmarks.options import SeveralValues
+
+if TYPE_CHECKING:
+    from training.benchmarks.routers import Router
 
 SPEED_SAMPLE = 200  # prompts that a look is timed on
 
@@ -15,6 +19,19 @@ SPEED_SAMPLE = 200  # prompts that a look is timed on
 def add_commands(app: typer.Typer) -> None:
     """Put the command of this module into `rung bench`."""
     app.command(name="second-look", cls=SeveralValues)(second_look)
+
+
+def routers_of(encoder: str | None) -> Callable[[], list[Router]]:
+    """Makes the recipe on a transformer, or nothing without one; its vectors are kept from one to the next."""
+    if encoder is None:
+        return list
+    from classifier.artefact import DEFAULT
+    from training.benchmarks.second_look import recipe
+    from training.encoding import open_inputs
+    from training.second_look_cli import bar
+
+    inputs = open_inputs(encoder, DEFAULT, bar=bar)
+    return lambda: [recipe(inputs, name="second look")]
 
 
 def second_look(

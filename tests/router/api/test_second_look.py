@@ -36,9 +36,9 @@ def looks(running_gateway: Running) -> Iterator[SecondLooks]:
     looking = running_gateway.gateway.service.looking
     assert looking is not None
     made = looking.looks
-    before = made.second, made.within_s, made.text_s
+    before = made.second, made.within_s
     yield made
-    made.second, made.within_s, made.text_s = before
+    made.second, made.within_s = before
 
 
 def ask(**fields: Any) -> dict[str, Any]:
@@ -92,7 +92,7 @@ def test_an_answer_out_of_the_cache_waits_for_none(client: httpx.Client, looks: 
 def test_a_late_look_leaves_the_first_decision_as_it_was(client: httpx.Client, looks: SecondLooks) -> None:
     slow = Judge()
     slow.may_answer.clear()
-    looks.second, looks.within_s, looks.text_s = Second(model=slow, weight=1.0), 0.01, 0.0
+    looks.second, looks.within_s = Second(model=slow, weight=1.0), 0.01
     reply = client.post(CHAT, json=ask())
     slow.may_answer.set()
     assert reply.status_code == 200
@@ -114,8 +114,10 @@ def test_a_failed_look_is_no_error(client: httpx.Client, looks: SecondLooks) -> 
     assert counted(client, "failed") == before + 1
 
 
-def test_where_too_many_wait_none_is_begun(client: httpx.Client, looks: SecondLooks) -> None:
-    looks.text_s = looks.within_s + 1.0
+def test_where_too_many_wait_none_is_begun(
+    client: httpx.Client, looks: SecondLooks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(looks, "expected_s", lambda: looks.within_s + 1.0)
     reply = client.post(CHAT, json=ask())
     assert (reply.status_code, reply.headers["x-rung-second-look"]) == (200, "busy")
 

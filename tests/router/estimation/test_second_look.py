@@ -79,6 +79,21 @@ async def test_a_late_look_is_not_used_and_those_after_it_are(judge: Judge) -> N
     made.close()
 
 
+async def test_what_was_slow_once_is_tried_again_when_nothing_is_before_it(judge: Judge) -> None:
+    made = looks(judge)
+    made.text_s = 100.0
+    assert made.expected_s() == 0.0
+    judge.may_answer.clear()
+    slow = asyncio.create_task(made.take(Query(text="slow")))
+    await asked(judge)
+    assert made.expected_s() == 200.0
+    judge.may_answer.set()
+    await slow
+    assert made.expected_s() == 0.0
+    assert made.text_s < 91.0
+    made.close()
+
+
 async def test_who_goes_away_takes_nobody_along(judge: Judge) -> None:
     made = looks(judge)
     judge.may_answer.clear()
