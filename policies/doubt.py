@@ -25,7 +25,8 @@ from policies.choice import Taste
 from policies.rungs import Rung
 from policies.second_look import Doubt
 
-# Between two models' errors in log-odds on one question; see docs/classifier.md, "A second look".
+# Between two models' errors in log-odds on one question. By what a second look changed: .9 between abilities .3 and .5,
+# .8 between .5 and .7 and between .7 and .85, .6 between .3 and .85 (docs/classifier.md).
 RHO = 0.8
 # Log-odds. A uniform guess at a probability has a standard error of 1.2; beyond 2, nothing is known at all.
 MOST_ERROR = 2.0

@@ -34,33 +34,28 @@ class DryRun:
 
     def decide(self, question: str, *, quality: float | None = None, max_cost_usd: float | None = None) -> Decision:
         """The decision for a question by a tenant without a budget. Raises PolicyError."""
-        request = {"model": "auto", "messages": [{"role": "user", "content": question}]}
+        chosen = self.config.settings.classifier.second_look
+        first, decision = self.at_first_sight(question, quality=quality, max_cost_usd=max_cost_usd)
+        if chosen is None or decision.doubt is None or decision.doubt.distance >= chosen.margin:
+            return decision
+        return self.again(question, first, decision)
+
+    def at_first_sight(
+        self, question: str, *, quality: float | None = None, max_cost_usd: float | None = None
+    ) -> tuple[Estimate, Decision]:
+        """What the classifier says, and the decision by that alone. Raises PolicyError."""
+        estimate = self.model.estimate(Query(text=question))
         wishes = Wishes(
             quality=self.config.settings.quality if quality is None else quality,
             max_cost_nano=None if max_cost_usd is None else round(max_cost_usd * 1e9),
         )
-        demand = Demand(input_tokens=input_tokens_bound(request))
+        return estimate, self._by(question, forecast_of(estimate, self.config.ladder.models), wishes)
 
-        def by(forecast: Forecast) -> Decision:
-            return decide(
-                catalog=self.config.ladder.catalog,
-                demand=demand,
-                forecast=forecast,
-                wishes=wishes,
-                purse=Purse(),
-                policy=self.config.policy,
-            )
-
-        first = self.model.estimate(Query(text=question))
-        decision = by(forecast_of(first, self.config.ladder.models))
-        again = self._again(question, first, decision)
-        return decision if again is None else by(again)
-
-    def _again(self, question: str, first: Estimate, decision: Decision) -> Forecast | None:
-        """The forecast after a second look, or None where the decision is clear, or there is no second look."""
-        chosen, doubt = self.config.settings.classifier.second_look, decision.doubt
-        if self.second is None or chosen is None or doubt is None or doubt.distance >= chosen.margin:
-            return None
+    def again(self, question: str, first: Estimate, decision: Decision) -> Decision:
+        """The decision after a second look, or as it was where there is none to be had."""
+        doubt = decision.doubt
+        if self.second is None or doubt is None or decision.wishes is None:
+            return decision
         started = perf_counter()
         told = self.second.model.estimate(Query(text=question))
         mark = SecondLook(
@@ -73,7 +68,18 @@ class DryRun:
             took_ms=round(1000 * (perf_counter() - started), 2),
         )
         both = forecast_of(self.second.combined(first, told), self.config.ladder.models)
-        return replace(both, second_look=mark)
+        return self._by(question, replace(both, second_look=mark), decision.wishes)
+
+    def _by(self, question: str, forecast: Forecast, wishes: Wishes) -> Decision:
+        request = {"model": "auto", "messages": [{"role": "user", "content": question}]}
+        return decide(
+            catalog=self.config.ladder.catalog,
+            demand=Demand(input_tokens=input_tokens_bound(request)),
+            forecast=forecast,
+            wishes=wishes,
+            purse=Purse(),
+            policy=self.config.policy,
+        )
 
 
 def open_dry_run() -> DryRun:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 from typing import Annotated, Any, cast
@@ -15,6 +16,7 @@ from router.configuration.settings import ConfigError
 
 app = typer.Typer(help="The policy of rung.yaml: check it, and test what it decides.", no_args_is_help=True)
 
+MARGINS = (0.05, 0.1, 0.25, 0.5, 1.0)  # standard errors
 _FIELDS = {"name", "text", "expect", "quality", "max_cost_usd"}
 
 
@@ -55,6 +57,46 @@ def test(cases: Annotated[Path, typer.Argument(help="A YAML file with the expect
     print(f"{len(listed) - failed} of {len(listed)} cases decide as expected")
     if failed:
         sys.exit(1)
+
+
+@app.command()
+def close(
+    questions: Annotated[Path, typer.Argument(help="A file with a question on each line.")],
+    quality: Annotated[float | None, typer.Option(min=0, max=1, help="The quality-cost dial, 0 to 1.")] = None,
+) -> None:
+    """How many decisions are close, by margin, and how many of them a second look changes where one is configured.
+
+    What a `classifier.second_look.margin` looks at on your own ladder and questions. Only what can be called counts.
+    """
+    dry = open_dry_run()
+    found = [_closeness(dry, line, quality) for line in _lines(questions)]
+    turned = sum(changed for _, changed in found)
+    print(f"{len(found)} questions, {'no second look' if dry.second is None else f'{turned} decisions change'}")
+    print(f"{'margin':>8}{'close':>9}{'of these change':>18}{'of all changes':>17}")
+    for margin in MARGINS:
+        inside = [changed for distance, changed in found if distance < margin]
+        change, share = sum(inside), f"{len(inside) / len(found):.0%}"
+        told = "-" if dry.second is None or not inside else f"{change / len(inside):.0%}"
+        caught = "-" if not turned else f"{change / turned:.0%}"
+        print(f"{margin:>8g}{share:>9}{told:>18}{caught:>17}")
+
+
+def _closeness(dry: DryRun, question: str, quality: float | None) -> tuple[float, bool]:
+    """How far the rival is away, and whether a second look changes the choice."""
+    estimate, decision = dry.at_first_sight(question, quality=quality)
+    again = dry.again(question, estimate, decision).chosen
+    changed = (again.model, again.allowance) != (decision.chosen.model, decision.chosen.allowance)
+    return math.inf if decision.doubt is None else decision.doubt.distance, changed
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read as text: {error}") from None
+    if not lines:
+        raise ConfigError(f"{path}: holds no question; write one on each line")
+    return lines
 
 
 def _differences(dry: DryRun, case: dict[str, Any]) -> tuple[str, ...]:

@@ -47,8 +47,9 @@ class SecondLookSettings(Section):
 
     # What `rung-train second-look` wrote.
     artefact: Path
-    # Standard errors; decisions at this distance or beyond are clear.
-    margin: Annotated[float, Field(gt=0, le=100)] = 1.0
+    # Standard errors; decisions at this distance or beyond are clear. A second look moves an estimate by a quarter of
+    # its stated error in the mean.
+    margin: Annotated[float, Field(gt=0, le=100)] = 0.1
     within_ms: Annotated[float, Field(gt=0, le=10_000)] = 40.0
     threads: Annotated[int, Field(ge=1, le=64)] = 1
 

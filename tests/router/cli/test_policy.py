@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from router.cli import build, policy
 from router.configuration.settings import ConfigError
 from tests.gateway import fake_ladder
+from tests.second_looks import static_in_place_of_a_transformer
 
 
 @pytest.fixture(autouse=True)
@@ -84,3 +85,36 @@ def test_models_are_listed_shown_and_checked() -> None:
     assert shown["usd_per_million_tokens"] == {"input": 5.0, "output": 25.0}
     assert shown["thinking"]["levels"] == {"low": 1024, "medium": 4096}
     assert run("models", "check").count("priced; ready") == 3
+
+
+def shares(told: str) -> list[float]:
+    """The column of close decisions."""
+    return [float(line.split()[1].rstrip("%")) for line in told.splitlines()[2:]]
+
+
+def test_close_tells_by_margin_how_many_decisions_are_close() -> None:
+    Path("questions.txt").write_text("Hi\n\nName a city.\nProve that there are infinitely many primes.\n", "utf-8")
+    told = run("policy", "close", "questions.txt", "--quality", "0.8")
+    assert told.startswith("3 questions, no second look")
+    assert shares(told) == sorted(shares(told))
+    assert len(shares(told)) == len(policy.MARGINS)
+
+
+def test_close_tells_what_a_second_look_changes(tmp_path: Path) -> None:
+    artefact = static_in_place_of_a_transformer(tmp_path / "second", harder=4.0)
+    looking = {"artefact": str(artefact), "margin": 1e-9}
+    content = {"models": fake_ladder("http://127.0.0.1:1/v1"), "classifier": {"second_look": looking}}
+    Path("rung.yaml").write_text(yaml.safe_dump(content), "utf-8")
+    Path("questions.txt").write_text(
+        "Name one city of the region number 3.\nName one city of Mongolia.\nWho wrote the first novel?\n", "utf-8"
+    )
+    told = run("policy", "close", "questions.txt").splitlines()
+    assert int(told[0].split(", ")[1].split()[0]) >= 1
+    assert told[-1].split()[-1] == "100%"  # whatever changes was close by the widest margin
+
+
+@pytest.mark.parametrize("content", [b"", b"\n \n", b"\xff\xfe"])
+def test_close_needs_questions(content: bytes, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("questions.txt").write_bytes(content)
+    with pytest.raises(ConfigError, match=r"questions\.txt"):
+        policy.close(Path("questions.txt"))
