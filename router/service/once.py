@@ -105,7 +105,7 @@ class Once:
                 yield last
         finally:
             await frames.aclose()
-            told = recorder.frames if last == DONE else None
+            told = recorder.frames if last.endswith(DONE) else None
             reply = b"" if told is None else _packed(headers, told, stream=True)
             self._settler.afterwards(self._store.claims.end(claim, reply))
 

@@ -115,9 +115,10 @@ class LedgerMachine(RuleBasedStateMachine):
     def renew(self, hold: Hold, seen: int) -> None:
         assert self.do(self.ledger.renew(hold, if_dead_nano=seen)) == (hold.id in self.open)
 
-    @rule(share=st.sampled_from([0.3, 1.0, 40.0]))
+    @rule(share=st.sampled_from([0.3, 1.0, 40.0, -0.7, -900.0]))
     def time_passes(self, share: float) -> None:
-        """By less than a lease, by a lease, by so much that midnight and the end of February come soon."""
+        """By less than a lease, by a lease, by so much that midnight and the end of February come soon; or it is set
+        back, by less than a lease or by half a day, as a failover to a server with another clock does."""
         assert self.ledger.frozen_ms is not None
         self.ledger.frozen_ms += int(LEASE_S * 1000 * share)
         self.books.frozen_ms = self.ledger.frozen_ms
