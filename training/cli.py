@@ -53,6 +53,23 @@ def default(
 
 
 @app.command()
+def metric(
+    data: Annotated[Path, typer.Option(help="directory with the results files")],
+    out: Annotated[Path, typer.Option(help="folder of the artefact whose inputs it reads")] = DEFAULT,
+) -> None:
+    """Learn from public results what tells questions apart, for `rung-train fit` (`default` does so, too)."""
+    from classifier.artefact import load
+    from training.data import DataError
+    from training.default import write_metric
+
+    try:
+        write_metric(data, out, load(out).inputs)
+    except DataError as error:
+        typer.echo(f"rung-train: {error}", err=True)
+        raise typer.Exit(2) from error
+
+
+@app.command()
 def abilities(data: Annotated[Path, typer.Option(help="directory with the results files")]) -> None:
     """Hold the listed abilities of models against their results in the data directory."""
     from training.abilities_check import hold, table

@@ -5,6 +5,7 @@
 3. Fit on nine tenths of the questions; on the last tenth calibrate success (Platt), the error's spread and the token
    quantile (split conformal, per kind of task), and measure.
 4. Fit again on everything, keep the calibration, write the artefact with its manifest and golden texts.
+5. Learn the metric that `rung-train fit` sees a log by (training.learning.metric), and put it beside.
 
 Equal data, code and seed give the same artefact on one machine.
 """
@@ -28,6 +29,7 @@ from classifier.inputs import Inputs
 from classifier.model import DifficultyModel, Layout
 from training.calibrate import calibrated
 from training.data import DataError, Matrix, folds, read_results, to_matrix
+from training.learning.metric import SOURCE, learn_metric, save_metric
 from training.lessons import Lesson, with_noise, with_own
 from training.levels import RECIPE, fit_levels
 from training.network import Progress
@@ -111,7 +113,18 @@ def build(
         golden=GOLDEN,
         about={"data": described(data, matrix), "seed": seed, "recipe": asdict(RECIPE), "metrics": metrics},
     )
+    say("learning what tells questions apart")
+    write_metric(data, out, inputs)
     return model, metrics
+
+
+def write_metric(data: Path, out: Path, inputs: Inputs) -> None:
+    """Learn the metric that heads are fitted with, and put it beside the artefact. Raises DataError."""
+    if not (data / f"{SOURCE}.parquet").is_file():
+        raise DataError(f"{data} lacks {SOURCE}.parquet; give the data directory")
+    matrix = to_matrix(read_results([data / f"{SOURCE}.parquet"]))
+    x = inputs.compute_many(matrix.prompts.tolist())
+    save_metric(out, learn_metric(x, matrix, inputs.sizes[0]), inputs.schema)
 
 
 def read_all(data: Path) -> Matrix:

@@ -2,7 +2,8 @@
 
 Per draw, questions are shuffled; the last part is the test, and the first n give labels: of both models (paired) or of
 one drawn by a coin (unpaired, as logs are). All questions that are not tested lie in the log without labels, as a log
-has them. The base network is blank: nothing but the unsupervised encoder has seen other data.
+has them. The base network is blank: nothing but the unsupervised encoder, and the metric where it is learnt from other
+files (`train`), has seen other data; of those files, questions that are also in the tested one are left out.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ from training.engine import one_thread
 from training.learning.basis import UNITS, Basis, make_basis
 from training.learning.dataset import Rows
 from training.learning.heads import LANDMARK_SAMPLE, finish
+from training.learning.metric import learn_metric
 from training.learning.ridge import FOLDS, Sums, solve
+from training.overlap import overlapping
 
 Floats = NDArray[np.floating[Any]]
 
@@ -40,10 +43,17 @@ def measure(
     sizes: Sequence[int] = SIZES,
     repeats: int = 10,
     units: int = UNITS,
+    train: Matrix | None = None,
     seed: int = 0,
     progress: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
     """APGR of the learnt heads by number of labels, paired and unpaired.
+
+    Args:
+        matrix: the results. weak, strong: of the models. inputs: of the classifier. sizes: numbers of labels.
+        repeats: draws. units: see training.learning.basis. seed: of the draws. progress: told each draw.
+        train: results of other files, whose questions the metric is learnt from (training.learning.metric) but for
+            those that also stand in the matrix; None for no metric.
 
     Raises:
         DataError: fewer than 100 questions that both models answered.
@@ -53,13 +63,14 @@ def measure(
     if len(matrix) < 100:
         raise DataError(f"{len(matrix)} questions were answered by both models, 100 are needed")
     x = inputs.compute_many(list(matrix.prompts))
+    metric = None if train is None else _metric(train, matrix, inputs)
     most = int(len(np.unique(matrix.questions)) * (1.0 - TESTED))
     wanted = sorted({min(size, most) for size in sizes})
     found: dict[tuple[int, str], list[float]] = {}
     for draw in range(repeats):
         progress(f"draw {draw + 1} of {repeats}")
         with one_thread():
-            _draw(matrix, x, inputs.sizes[0], units, wanted, seed + draw, found)
+            _draw(matrix, x, inputs.sizes[0], units, metric, wanted, seed + draw, found)
     return {
         "weak": weak,
         "strong": strong,
@@ -99,11 +110,20 @@ def blank(x: Floats, embedded: int) -> Network:
     )
 
 
+def _metric(train: Matrix, matrix: Matrix, inputs: Inputs) -> Floats:
+    """Learnt from other questions than those that are tested."""
+    other = train.take(~overlapping(train.prompts.tolist(), matrix.prompts.tolist()))
+    if not len(other):
+        raise DataError("every question of --train stands in --data too; give other files")
+    return learn_metric(inputs.compute_many(other.prompts.tolist()), other, inputs.sizes[0])
+
+
 def _draw(  # noqa: PLR0917 - one draw's pieces
     matrix: Matrix,
     x: Floats,
     embedded: int,
     units: int,
+    metric: Floats | None,
     sizes: Sequence[int],
     seed: int,
     found: dict[tuple[int, str], list[float]],
@@ -111,7 +131,7 @@ def _draw(  # noqa: PLR0917 - one draw's pieces
     tested = ~sample_questions(matrix.questions, max(*sizes, 0), seed=seed)
     pool, test = np.flatnonzero(~tested), np.flatnonzero(tested)
     sample = np.random.default_rng(seed).permutation(pool)[:LANDMARK_SAMPLE]
-    basis = make_basis(blank(x[pool], embedded), x[sample], embedded, units=units)
+    basis = make_basis(blank(x[pool], embedded), x[sample], embedded, units=units, metric=metric)
     phi = basis.phi(x[pool])
     gain = (matrix.score[test, 1] - matrix.score[test, 0]).astype(np.float64)
     coin = np.random.default_rng(seed).integers(0, 2, len(matrix))

@@ -32,6 +32,10 @@ def learning(
     weak: Weak = None,
     strong: Strong = None,
     drop: Drop = None,
+    train: Annotated[
+        list[Path] | None,
+        typer.Option("--train", help="Results files that the metric is learnt from. Default: no metric."),
+    ] = None,
     repeats: Annotated[int, typer.Option(min=1, help="Draws of labels and test.")] = 10,
     seed: Seed = 0,
     as_json: AsJson = False,
@@ -39,8 +43,8 @@ def learning(
     """What 50, 200, 1,000 and 4,000 labels of one's own are worth, paired and unpaired: APGR with intervals.
 
     \b
-    rung bench learning --data routellm_mmlu_dev.parquet
-    rung bench learning --data ulab.parquet --weak mistral-7b-instruct-v0.3
+    rung bench learning --data routellm_mmlu_dev.parquet --train mmlu_pro.parquet
+    rung bench learning --data ulab.parquet --train mmlu_pro.parquet --weak mistral-7b-instruct-v0.3
     """  # noqa: D301 - click reads \b as "do not rewrap"
     from classifier import load_default
     from training.benchmarks import console
@@ -50,7 +54,9 @@ def learning(
     with console.user_errors(), console.progress() as step:
         matrix = console.load(data, None, drop)
         models = pair(matrix, weak=weak, strong=strong)
-        result = measure(matrix, *models, load_default().inputs, repeats=repeats, seed=seed, progress=step)
+        other = console.load(train, None, None) if train else None
+        inputs = load_default().inputs
+        result = measure(matrix, *models, inputs, train=other, repeats=repeats, seed=seed, progress=step)
     console.show(result, as_json=as_json, text=learning_text)
 
 

@@ -1,16 +1,22 @@
-"""What learnt heads are linear in: the network's inputs, what the base model says, and landmark units of the log.
+"""What learnt heads are linear in: the main components of a kernel over the log, and what the base model says.
 
-    phi(x) = [z_embedding, z_features, u, j, o]
+    phi(x) = [F, o]
+    k(x, x') = exp(-|m - m'|^2 / 2 WIDTH^2) + exp(-|v - v'|^2 / 2 WIDTH^2) + LINEAR^2 z.z'
+    F.F' ~ k           its COMPONENTS main components over the log's own queries (Schoelkopf et al. 1998; Nystroem)
 
-z is the standardised input, o the base network's raw outputs (what the public data taught: the warm start).
-A landmark unit fires near one query c of the log:
+v is the network's input: the vector's direction beside the features. m is the same seen by a learnt metric (training.
+learning.metric): the few directions in which public data found that questions differ for models. z is the standardised
+input, o the base network's raw outputs (what the public data taught: the warm start).
 
-    u_c = relu(z_e . c_e - tau_c)        among the embeddings' nearest twentieth
-    j_c = relu(z . c - tau_c)            among the nearest fifth by embedding and features together
+A network of one hidden layer has no such kernel, but F is smooth, and rectified units near queries c of the log can say
+it (the share of F that they leave out is noise that a head would be penalised for anyway):
 
-Sums of such bumps are what nearest neighbours and kernels are, and they are rectified units of one hidden layer: heads
-that are linear in phi go into an artefact as they are, and serving knows nothing of all this. Every part is scaled to a
-length (1, or LINEAR) over the sample that the landmarks are taken from, so that one penalty suits all.
+    relu(z_e . c_e - tau_c)        among the embeddings' nearest twentieth
+    relu(z . c - tau_c)            among the nearest fifth by embedding and features together
+    relu(m . m_c - tau_c)          by the metric, with thresholds from far to near
+
+F ~ (z, units) T by ridge, and heads linear in phi go into an artefact as they are: serving knows nothing of all this.
+The base's outputs are scaled to a length, so that one penalty suits all.
 """
 
 from __future__ import annotations
@@ -20,18 +26,23 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import block_diag, eigh
 
 from classifier.head import Network
 
 Floats = NDArray[np.floating[Any]]
 
-UNITS: Final = 128  # landmarks of each sort; 512 gain less than .005 of APGR and make fits sixty times as long
+UNITS: Final = 128  # half of the hidden units that are added; they are what serving pays for
+COMPONENTS: Final = 256  # of the kernel; 64 rank as well with 1,000 labels, more serve those with many
+KERNEL_SAMPLE: Final = 1_500  # queries that the components are taken from: two seconds
+WIDTH: Final = 0.7  # of the bumps, where the queries' mean square length is 1; .5 to 1 differ by .01 of APGR
+DIRECTIONS: Final = 12  # of the metric; 6 rank nearly as well, 40 no better
 NEAR: Final = 0.05  # share of queries that a landmark by embedding fires for
 WIDE: Final = 0.2  # the same by embedding and features
-LINEAR: Final = (
-    0.5  # length of z beside the landmarks': .5 ranks gains a little better than 1 or 0 on four pairs of models
-)
+BY_METRIC: Final = (0.7, 0.5, 0.3, 0.1)  # the same by the metric, in turn: one share for all says F less well
+LINEAR: Final = 0.5  # length of z, and of the base's outputs, beside the bumps'
 HEADS: Final = 2.0  # of the heads that are started from: what was learnt of the same models counts before all else
+NOISE: Final = 3.0  # ridge, in queries, of F on what the network can say
 LEAST: Final = 1e-6
 
 
@@ -42,27 +53,27 @@ class Basis:
     Attributes:
         network: the base with the landmark units appended; its outputs are the base's.
         own: hidden units per member of the base. kept: its outputs that stay; heads after them are only started from.
-        shift, scale: (D,) phi = (raw - shift) * scale, raw being z, landmark units and the base's outputs.
+        shift: (R,), mix: (R, D) phi = (raw - shift) @ mix, raw being z, landmark units and the base's outputs.
     """
 
     network: Network
     own: int
     kept: int
     shift: Floats
-    scale: Floats
+    mix: Floats
 
     def phi(self, x: Floats) -> Floats:
         """(n, D) float32 of inputs (n, d), worked out in double precision: the last digits hang on no processor."""
-        return ((_raw(self.network, self.own, x.astype(np.float64)) - self.shift) * self.scale).astype(np.float32)
+        return ((_raw(self.network, self.own, x.astype(np.float64)) - self.shift) @ self.mix).astype(np.float32)
 
     @property
     def width(self) -> int:
         """D."""
-        return len(self.shift)
+        return self.mix.shape[1]
 
     def with_heads(self, weights: Floats, offsets: Floats) -> Network:
         """The network with heads whose logits are weights (D, H) . phi + offsets (H,), in place of the base's own."""
-        net, plain = self.network, weights * self.scale[:, None]
+        net, plain = self.network, self.mix @ weights
         members, outputs = len(net.out), net.out.shape[2]
         z, landmarks, said = np.split(plain, [len(net.shift), len(plain) - outputs])
         out = net.out @ said
@@ -77,37 +88,100 @@ class Basis:
         )
 
 
-def make_basis(base: Network, sample: Floats, embedded: int, *, units: int = UNITS, kept: int | None = None) -> Basis:
-    """Take landmarks from a sample of the log.
+def make_basis(
+    base: Network,
+    sample: Floats,
+    embedded: int,
+    *,
+    units: int = UNITS,
+    kept: int | None = None,
+    metric: Floats | None = None,
+) -> Basis:
+    """Take landmarks and components from a sample of the log.
 
     Args:
         base: a network; what its heads say, if it has any, is part of phi, but new heads take their place.
         sample: (n, d) inputs of queries, labelled or not, in random order: the first become landmarks.
         embedded: how many of the d are the embedding.
-        units: landmarks of each sort; fewer where the sample is small.
+        units: half of the landmarks; fewer where the sample is small.
         kept: how many of the base's outputs are no heads; None for all.
+        metric: (d, r) what public data says tells questions apart, of inputs (training.learning.metric); None without.
     """
-    members = len(base.out)
-    z = base.standardise(sample)
-    count = min(units, len(sample)) // members * members
-    chosen = np.arange(count)
+    z = base.standardise(sample).astype(np.float64)
     centred = z - z.mean(axis=0)  # the log's own middle: what all its queries share tells none from another
+    seen = None if metric is None else _directions(centred, metric / base.gain[:, None])
+    network = _appended(base, *_landmarks(z, centred, seen, embedded=embedded, units=units, members=len(base.out)))
+    own, outputs = base.out.shape[1], base.out.shape[2]
+    raw = _raw(network, own, sample.astype(np.float64))
+    shift = raw.mean(axis=0).astype(np.float32)
+    plain = outputs if kept is None else kept
+    inner, said, heads = np.split(raw - shift, [raw.shape[1] - outputs, raw.shape[1] - outputs + plain], axis=1)
+    goal = _components(centred, None if seen is None else centred @ seen, embedded)
+    mix = np.asarray(block_diag(_ridge(inner, goal), _to_length(said, LINEAR), _to_length(heads, HEADS)))
+    return Basis(network=network, own=own, kept=plain, shift=shift, mix=mix)
+
+
+def _directions(centred: Floats, metric: Floats) -> Floats:
+    """(d, k) the metric of z in its main directions over these queries, whose mean square length it makes 1."""
+    even = metric / np.maximum((centred @ metric).std(axis=0), LEAST)
+    _, _, main = np.linalg.svd(centred @ even, full_matrices=False)
+    found = even @ main[:DIRECTIONS].T
+    return found / np.sqrt(max(float(((centred @ found) ** 2).sum(1).mean()), LEAST))
+
+
+def _components(centred: Floats, seen: Floats | None, embedded: int) -> Floats:
+    """(n, k) main components of the kernel, each of the length that the kernel gives it."""
+    direction = centred[:, :embedded] / np.sqrt(np.maximum((centred[:, :embedded] ** 2).sum(1, keepdims=True), LEAST))
+    even = centred * _by_length(centred, embedded)
+    views = [np.concatenate([direction, even[:, embedded:]], axis=1), *([] if seen is None else [seen])]
+    first = slice(0, KERNEL_SAMPLE)
+    kernel = LINEAR**2 * (even @ even[first].T)
+    for view in views:
+        kernel += _bumps(view, view[first])
+    among = kernel[first]
+    count = min(COMPONENTS, len(among))
+    values, vectors = eigh(among, subset_by_index=[len(among) - count, len(among) - 1])
+    sound = values > LEAST * values[-1]
+    return kernel @ (vectors[:, sound] / np.sqrt(values[sound]))
+
+
+def _bumps(a: Floats, b: Floats) -> Floats:
+    """(n, m) exp(-|a - b|^2 / 2 WIDTH^2)."""
+    distance = (a * a).sum(1)[:, None] + (b * b).sum(1) - 2.0 * (a @ b.T)
+    return np.exp(-np.maximum(distance, 0.0) / (2.0 * WIDTH**2))
+
+
+def _ridge(said: Floats, goal: Floats) -> Floats:
+    """(R, k) weights of what the network can say (n, R) for a goal (n, k); both are centred here."""
+    said, goal = said - said.mean(axis=0), goal - goal.mean(axis=0)
+    return np.linalg.solve(said.T @ said + NOISE * np.eye(said.shape[1]), said.T @ goal)
+
+
+def _to_length(part: Floats, length: float) -> Floats:
+    """(c, c) the diagonal that gives columns (n, c) this length together."""
+    size = np.sqrt(max(float((part**2).sum(1).mean()), LEAST)) if part.shape[1] else 1.0
+    return np.eye(part.shape[1]) * (length / size)
+
+
+def _landmarks(
+    z: Floats, centred: Floats, seen: Floats | None, *, embedded: int, units: int, members: int
+) -> tuple[Floats, Floats]:
+    """Weights and biases of the landmark units; see the module."""
+    each = units if seen is None else units // 2
     near, wide = centred.copy(), centred * _by_length(centred, embedded) ** 2
     near[:, embedded:] = 0.0
-    directions = np.concatenate([near[chosen], wide[chosen]])
-    level = np.repeat([1.0 - NEAR, 1.0 - WIDE], len(chosen))
-    added = _units(z, directions, level, members)
-    network = _appended(base, *added)
-    own = base.out.shape[1]
-    raw = _raw(network, own, sample)
-    outputs = base.out.shape[2]
-    plain = outputs if kept is None else kept
-    return Basis(network=network, own=own, kept=plain, **_scaled(raw, _blocks(base, embedded, len(chosen), plain)))
+    sorts: list[tuple[Floats, int, tuple[float, ...]]] = [(near, each, (NEAR,)), (wide, each, (WIDE,))]
+    if seen is not None:
+        sorts.append(((centred @ seen) @ seen.T, units, BY_METRIC))
+    counts = [min(count, len(z)) // members * members for _, count, _ in sorts]
+    directions = np.concatenate([part[:count] for (part, _, _), count in zip(sorts, counts, strict=True)])
+    shares = [np.resize(shares, count) for (_, _, shares), count in zip(sorts, counts, strict=True)]
+    return _units(z, directions, 1.0 - np.concatenate(shares), members)
 
 
 def _by_length(z: Floats, embedded: int) -> Floats:
     """(d,) factors that give embedding and features a mean square length of 1 each."""
-    part = np.ones(z.shape[1], np.float32)
+    part = np.ones(z.shape[1])
     for columns in (slice(0, embedded), slice(embedded, None)):
         part[columns] = 1.0 / np.sqrt(max(float((z[:, columns] ** 2).sum(1).mean()), LEAST))
     return part
@@ -150,22 +224,6 @@ def without_heads(network: Network, outputs: int) -> Network:
     """The network with its first outputs only: heads come last."""
     out, skip, bias = network.out[:, :, :outputs], network.skip[:, :outputs], network.bias[:, :outputs]
     return replace(network, out=out, skip=skip, bias=bias)
-
-
-def _blocks(base: Network, embedded: int, each: int, kept: int) -> NDArray[np.intp]:
-    """(D,) which part a column is of: embedding, features, landmarks near and wide, the base's outputs, its heads."""
-    z = np.where(np.arange(len(base.shift)) < embedded, 0, 1)
-    sort = np.repeat([2, 3], each).reshape(-1, len(base.out)).T  # as `_units` dealt them out
-    said = np.where(np.arange(base.out.shape[2]) < kept, 4, 5)
-    return np.concatenate([z, sort.ravel(), said]).astype(np.intp)
-
-
-def _scaled(raw: Floats, block: NDArray[np.intp]) -> dict[str, Floats]:
-    shift = raw.mean(axis=0)
-    variance = ((raw - shift) ** 2).mean(axis=0)
-    length = np.bincount(block, weights=variance, minlength=6)
-    wanted = np.array([LINEAR, LINEAR, 1.0, 1.0, LINEAR, HEADS])
-    return {"shift": shift.astype(np.float32), "scale": (wanted / np.sqrt(np.maximum(length, LEAST)))[block]}
 
 
 def _raw(network: Network, own: int, x: Floats) -> Floats:

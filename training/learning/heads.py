@@ -16,6 +16,7 @@ from training.engine import Engine, one_thread
 from training.learning.basis import UNITS, Basis, make_basis
 from training.learning.dataset import Rows
 from training.learning.ingest import Log
+from training.learning.metric import load_metric
 from training.learning.ridge import Solution, Sums, solve
 from training.learning.vectors import by_part, inputs_of, read_inputs
 from training.rows import DataError
@@ -113,7 +114,8 @@ def basis_for(
         raise DataError("no query has its vectors in the log, or a text to make them from")
     layout = base.layout
     kept = layout.gate + bool(layout.trivial)
-    return make_basis(base.network, x, base.inputs.sizes[0], units=units, kept=kept)
+    metric = load_metric(artefact, base.inputs.schema)
+    return make_basis(base.network, x, base.inputs.sizes[0], units=units, kept=kept, metric=metric)
 
 
 def finish(basis: Basis, solution: Solution, models: tuple[str, ...], phi: Floats, rows: Rows) -> Learnt:

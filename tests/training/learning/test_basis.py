@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
+
 import numpy as np
+import pytest
 
 from classifier import load_default
 from classifier.head import sigmoid
-from training.learning.basis import make_basis, without_heads
+from training.learning.basis import LINEAR, WIDTH, make_basis, without_heads
 
 MODEL = load_default()
 DRAW = np.random.default_rng(0)
 WORDS = ("sum", "apple", "garden", "theorem", "integral", "poem", "code", "python", "virus", "tax", "heart")
 TEXTS = [" ".join(DRAW.choice(WORDS, 6)) for _ in range(90)]
 X = MODEL.inputs.compute_many(TEXTS)
+METRIC = DRAW.normal(size=(X.shape[1], 5)).astype(np.float32) * MODEL.network.gain[:, None]
 
 
 def test_a_head_in_the_network_says_what_phi_times_its_weights_says() -> None:
@@ -55,10 +59,50 @@ def test_heads_that_are_started_from_are_a_part_of_phi_and_give_way_to_the_new_o
     assert np.allclose(network.outputs_many(X)[:, :, :kept], MODEL.network.outputs_many(X), atol=1e-3)
 
 
-def test_parts_of_phi_have_equal_length_and_a_small_sample_gives_fewer_landmarks() -> None:
+@pytest.mark.parametrize("metric", [None, METRIC], ids=["without a metric", "with one"])
+def test_phi_has_the_inner_products_of_the_kernel(metric: np.ndarray | None) -> None:
+    bare = without_heads(MODEL.network, 0)
+    basis = make_basis(bare, X, MODEL.inputs.sizes[0], metric=metric)
+    phi = basis.phi(X).astype(np.float64)
+    z = bare.standardise(X).astype(np.float64)
+    z -= z.mean(axis=0)
+    embedded = MODEL.inputs.sizes[0]
+    parts = [z[:, :embedded], z[:, embedded:]]
+    even = np.concatenate([p / np.sqrt((p**2).sum(1).mean()) for p in parts], axis=1)
+    seen = even.copy()
+    seen[:, :embedded] = parts[0] / np.linalg.norm(parts[0], axis=1, keepdims=True)
+    kernel = LINEAR**2 * even @ even.T + bumps(seen)
+    if metric is not None:
+        by_metric = (z / bare.gain) @ metric
+        by_metric /= by_metric.std(axis=0)
+        kernel += bumps(by_metric / np.sqrt((by_metric**2).sum(1).mean()))
+    centring = np.eye(len(X)) - 1.0 / len(X)
+    wanted, found = centring @ kernel @ centring, phi @ phi.T
+    assert np.corrcoef(wanted.ravel(), found.ravel())[0, 1] > 0.97
+    assert found.trace() < wanted.trace() * 1.001
+
+
+def bumps(points: np.ndarray) -> np.ndarray:
+    distance = ((points[:, None] - points) ** 2).sum(axis=2)
+    return np.exp(-distance / (2 * WIDTH**2))
+
+
+def test_a_head_survives_the_half_precision_that_it_is_stored_in() -> None:
+    basis = make_basis(MODEL.network, X, MODEL.inputs.sizes[0], metric=METRIC)
+    target = np.sin(3 * basis.phi(X)[:, :1])
+    phi = basis.phi(X)
+    weights = np.linalg.solve(phi.T @ phi + np.eye(basis.width), phi.T @ target)
+    network = basis.with_heads(weights, np.zeros(1))
+    halved = replace(
+        network, **{f.name: getattr(network, f.name).astype(np.float16).astype(np.float32) for f in fields(network)}
+    )
+    said, stored = (one.outputs_many(X).mean(axis=1)[:, -1] for one in (network, halved))
+    assert np.abs(said - stored).max() < 0.02 * np.abs(said).max()
+
+
+def test_a_small_sample_gives_fewer_landmarks_and_components() -> None:
     basis = make_basis(MODEL.network, X[:30], MODEL.inputs.sizes[0])
-    assert basis.width == X.shape[1] + 2 * 28 + MODEL.network.out.shape[2]
-    phi = basis.phi(X[:30])
-    assert np.allclose(phi.mean(axis=0), 0.0, atol=1e-2)
-    landmarks = phi[:, X.shape[1] : X.shape[1] + 56]
-    assert 1.5 < (landmarks**2).sum(axis=1).mean() < 2.5
+    outputs = MODEL.network.out.shape[2]
+    assert basis.network.out.shape[1] == MODEL.network.out.shape[1] + 2 * 28 // len(MODEL.network.out)
+    assert basis.width <= 30 + outputs
+    assert np.allclose(basis.phi(X[:30]).mean(axis=0), 0.0, atol=1e-2)
