@@ -34,7 +34,7 @@ Floats = NDArray[np.floating[Any]]
 
 UNITS: Final = 128  # half of the hidden units that are added; they are what serving pays for
 COMPONENTS: Final = 256  # of the kernel; 64 rank as well with 1,000 labels, more serve those with many
-KERNEL_SAMPLE: Final = 1_500  # queries that the components are taken from: two seconds
+KERNEL_SAMPLE: Final = 1_000  # queries that the components are taken from: half a second
 WIDTH: Final = 0.7  # of the bumps, where the queries' mean square length is 1; .5 to 1 differ by .01 of APGR
 DIRECTIONS: Final = 12  # of the metric; 6 rank nearly as well, 40 no better
 NEAR: Final = 0.05  # share of queries that a landmark by embedding fires for

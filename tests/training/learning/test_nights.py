@@ -75,10 +75,14 @@ def test_a_tenants_own_heads_start_from_everyones_and_learn_from_little(
     read = read_log(few, tenant="gen-0")
     alone = fit(read, tmp_path / "alone", name="alone", version=1, recipe=Recipe(units=8))
 
-    def told(model: DifficultyModel) -> float:
-        return model.estimate(Query(text=EASY)).heads["tiny-7b"] - model.estimate(Query(text=HARD)).heads["tiny-7b"]
+    fresh = results(tmp_path / "fresh", 100, seed=9)
+    right = np.where(fresh.categories == "hard", 0.25, 0.95)  # what tiny-7b is made to answer rightly
 
-    assert told(night.fitted.model) > told(alone.model)
+    def error(model: DifficultyModel) -> float:
+        said = [one.heads["tiny-7b"] for one in model.estimate_many([Query(text=t) for t in fresh.prompts])]
+        return float(((np.array(said) - right) ** 2).mean())
+
+    assert error(night.fitted.model) < error(alone.model)
     assert set(night.fitted.model.layout.heads) == {"big-70b", "tiny-7b"}
 
 

@@ -40,7 +40,8 @@ def test_sums_of_parts_are_the_sums_of_the_whole(seed: int, cut: int) -> None:
 
 def test_the_solution_is_the_minimum_of_the_stated_objective() -> None:
     phi, model, fold, y, weight = rows(400, 6, 3)
-    solution = solve(summed(phi, model, fold, y, weight, models=3, d=6))
+    solution = solve(summed(phi, model, fold, y, weight, models=3, d=6), [(10.0, 30.0)])
+    assert (solution.shared, solution.apart) == (10.0, 30.0)
     design = np.zeros((400, 6 + 3 * 7))
     ones = np.concatenate([phi, np.ones((400, 1))], axis=1)
     design[:, :6] = phi
@@ -60,6 +61,19 @@ def test_the_loss_of_left_out_folds_is_the_mean_squared_error_there() -> None:
     ones = np.concatenate([phi, np.ones((300, 1))], axis=1)
     said = np.stack([ones @ theta for theta in solution.by_fold])[fold, np.arange(300), model]
     assert solution.loss == pytest.approx(float((weight * (y - said) ** 2).sum() / weight.sum()), rel=1e-6)
+
+
+def test_penalties_count_by_how_well_they_foretell_left_out_folds() -> None:
+    phi, model, fold, y, weight = rows(300, 5, 2)
+    sums = summed(phi, model, fold, y, weight, models=2, d=5)
+    fair, absurd = (1.0, 3.0), (1e6, 1e6)
+    alone, both = solve(sums, [fair]), solve(sums, [absurd, fair])
+    assert np.allclose(alone.theta, both.theta, atol=1e-6)
+    assert both.apart == pytest.approx(3.0)
+    twice = solve(sums, [fair, fair, absurd])
+    assert np.allclose(twice.theta, alone.theta, atol=1e-6)
+    near = solve(sums, [fair, (1.01, 3.03)])
+    assert 1.0 < near.shared < 1.01
 
 
 def test_rows_of_one_model_teach_what_is_hard_for_another() -> None:
