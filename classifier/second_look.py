@@ -16,18 +16,27 @@ from typing import Any
 
 from classifier import artefact
 from classifier.artefact import ArtefactError
+from classifier.encoder import STATIC
 from classifier.model import DifficultyModel
+from classifier.transformer import ONNX
 from classifier.types import Classifier, Estimate
 
+TOGETHER = 4  # torch takes four short texts in the time of two or three; more would make the first wait
 _SURE = 1e-4  # keeps log-odds finite
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Second:
-    """A classifier for second looks. `weight`: 0..1, what its word counts beside the first's."""
+    """A classifier for second looks.
+
+    Attributes:
+        weight: 0..1, what its word counts beside the first's.
+        together: texts that are better given to it in one go than one after the other.
+    """
 
     model: Classifier
     weight: float
+    together: int = 1
 
     def combined(self, first: Estimate, second: Estimate) -> Estimate:
         """What both say together; kind, tokens and reasons are the second's, which has read more closely."""
@@ -61,7 +70,9 @@ def load_second(path: str | Path, *, threads: int = 1) -> Second:
         remedy = f"`rung-train second-look --out {path}` writes one"
         raise ArtefactError(f"{path} is no classifier for second looks; {remedy}")
     model: DifficultyModel = artefact.load(path, threads=threads)
-    return Second(model=model, weight=float(weight))
+    # ONNX Runtime is given one text after the other (`classifier.transformer`): the first need not wait for the last.
+    together = 1 if model.inputs.encoder.name in {ONNX, STATIC} else TOGETHER
+    return Second(model=model, weight=float(weight), together=together)
 
 
 def _between(first: float, second: float, weight: float) -> float:

@@ -75,6 +75,6 @@ class Remembering:
         """(n, dimensions)."""
         new = sorted(set(texts) - self._known.keys(), key=len)
         batches = [new[start : start + TOGETHER] for start in range(0, len(new), TOGETHER)]
-        for at in self._bar(range(len(batches)), len(batches)):
+        for at in self._bar(range(len(batches)), len(batches)) if batches else ():
             self._known |= dict(zip(batches[at], self._encode_many(batches[at]), strict=True))
         return np.stack([self._known[text] for text in texts])

@@ -1,8 +1,8 @@
 """The second classifier beside the event loop: asked where a decision is close, never waited for beyond its time.
 
-One thread works; what comes meanwhile waits, and goes to it together. What would come too late is not begun, what comes
-too late is not used, and what fails is told as failed: nothing here ever fails a request. See
-docs/adr/0016-a-second-look.md.
+One thread works; what comes meanwhile waits, the longest wait first, and where the encoder gains by it several go in
+together. What would come too late is not begun, what comes too late is not used, and what fails is told as failed:
+nothing here ever fails a request. See docs/adr/0016-a-second-look.md.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from math import inf
 
 from classifier.artefact import ArtefactError
 from classifier.second_look import Second, load_second
@@ -24,11 +25,10 @@ from router.recent import Recent
 
 log = logging.getLogger("rung.estimation")
 
-# A hop to the thread and back costs some 50 microseconds, a text milliseconds: more in one go would only make the first
-# of them wait for the last.
-MOST = 4
 # Of the time that a text takes: the last ten count two thirds.
 FORGET = 0.1
+# After a late look none is begun for so long: the machine is busy enough, and late looks cost as much as others.
+PAUSE_S = 0.25
 # One line a minute is enough to know that it fails; the metric counts every time.
 WARNING_INTERVAL_S = 60.0
 
@@ -45,6 +45,7 @@ class SecondLooks:
 
     Attributes:
         second, within_s: as given. text_s: seconds that a text has lately taken. failures: so far.
+        paused_until: no look is begun before (seconds of the monotonic clock).
     """
 
     def __init__(self, second: Second, *, within_s: float, recent: int) -> None:
@@ -56,6 +57,7 @@ class SecondLooks:
         self._work: asyncio.Task[None] | None = None
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="rung-second-look")
         self._warned_at = float("-inf")
+        self.paused_until = float("-inf")
         self.failures = 0
         second.model.estimate(Query(text=_WARM_UP))
         started = time.perf_counter()
@@ -72,10 +74,12 @@ class SecondLooks:
         return self.second.model.version
 
     def expected_s(self) -> float:
-        """Seconds that a look asked for now is likely to take, those before it included; 0 where nothing is before it.
+        """Seconds that a look asked for now is likely to take, those before it included; without end during a pause.
 
-        An idle stage is always tried: what was slow once would otherwise never be found to be quick again.
+        An idle stage is tried whatever the last look took: it would never be found to be quick again otherwise.
         """
+        if time.monotonic() < self.paused_until:
+            return inf
         before = self._under_way + len(self._waiting)
         return self.text_s * (before + 1) if before else 0.0
 
@@ -92,6 +96,7 @@ class SecondLooks:
             async with asyncio.timeout(self.within_s):
                 estimate = await future
         except TimeoutError:
+            self.paused_until = time.monotonic() + PAUSE_S
             return Looked.LATE, None
         except Exception as error:  # noqa: BLE001 - whatever it fails with, the first estimate stands
             self._note_failure(error, time.monotonic())
@@ -103,7 +108,7 @@ class SecondLooks:
         """Work on what waits until nothing does."""
         while self._waiting:
             batch: list[tuple[Query, asyncio.Future[Estimate]]] = []
-            while self._waiting and len(batch) < MOST:
+            while self._waiting and len(batch) < self.second.together:
                 query, future = self._waiting.popleft()
                 if not future.done():  # who asked may have gone
                     batch.append((query, future))

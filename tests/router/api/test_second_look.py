@@ -39,6 +39,7 @@ def looks(running_gateway: Running) -> Iterator[SecondLooks]:
     before = made.second, made.within_s
     yield made
     made.second, made.within_s = before
+    made.paused_until = 0.0
 
 
 def ask(**fields: Any) -> dict[str, Any]:

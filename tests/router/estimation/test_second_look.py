@@ -14,8 +14,10 @@ from classifier.types import Query
 from policies.second_look import Looked
 from router.configuration.serving import SecondLookSettings
 from router.configuration.settings import ConfigError
-from router.estimation.second_look import MOST, SecondLooks, load_second_look
+from router.estimation.second_look import SecondLooks, load_second_look
 from tests.second_looks import Judge, static_in_place_of_a_transformer
+
+MOST = 4
 
 
 @pytest.fixture
@@ -26,7 +28,7 @@ def judge() -> Iterator[Judge]:
 
 
 def looks(judge: Judge, *, within_s: float = 10.0, recent: int = 0) -> SecondLooks:
-    made = SecondLooks(Second(model=judge, weight=0.5), within_s=within_s, recent=recent)
+    made = SecondLooks(Second(model=judge, weight=0.5, together=MOST), within_s=within_s, recent=recent)
     judge.batches.clear()  # of the warming up
     judge.is_asked.clear()
     return made
@@ -73,6 +75,9 @@ async def test_a_late_look_is_not_used_and_those_after_it_are(judge: Judge) -> N
     assert await made.take(Query(text="slow")) == (Looked.LATE, None)
     assert await made.take(Query(text="behind it")) == (Looked.LATE, None)
     judge.may_answer.set()
+    assert made.expected_s() == float("inf")  # the machine is given a moment
+    made.paused_until = 0.0
+    assert made.expected_s() < float("inf")
     made.within_s = 10.0
     assert (await made.take(Query(text="quick")))[0] is Looked.TAKEN
     assert judge.batches == [["slow"], ["quick"]]  # nobody waited for the one behind it any more
@@ -131,7 +136,7 @@ async def test_what_cannot_be_judged_spoils_no_others_look_and_is_said_once(
 def test_the_settings_load_what_training_wrote(tmp_path: Path) -> None:
     folder = static_in_place_of_a_transformer(tmp_path / "second", weight=0.4)
     second = load_second_look(SecondLookSettings(artefact=folder))
-    assert (second.model.version, second.weight) == ("stand-in-1", 0.4)
+    assert (second.model.version, second.weight, second.together) == ("stand-in-1", 0.4, 1)
 
 
 def test_a_classifier_that_is_none_for_second_looks_is_refused_with_the_remedy(tmp_path: Path) -> None:
