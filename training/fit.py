@@ -25,8 +25,8 @@ from classifier.model import DifficultyModel
 from training.data import Matrix
 from training.heads import Heads
 from training.lessons import with_own
-from training.levels import ease, fit_levels
-from training.placement import placed_gain, placed_success
+from training.levels import ease, fit_levels, kind_shares
+from training.placement import kinds_apart, placed_gain, placed_success
 
 Floats = NDArray[np.floating[Any]]
 
@@ -69,14 +69,14 @@ class RoutingModel:
         if set(models) <= set(self._train.models):
             return self._own(tuple(models)).success(prompts, self.inputs)
         known = self._means(models, means)
-        return placed_success(self._ease(prompts), known)
+        return placed_success(ease(*self._read(prompts)), known)
 
     def gain(self, prompts: Sequence[str], strong: str, weak: str, means: Mapping[str, float] | None = None) -> Floats:
         """What the strong model adds: (n,); a difference of success, or `placed_gain` of models without results."""
         if {strong, weak} <= set(self._train.models):
             both = self.success(prompts, (strong, weak))
             return both[:, 0] - both[:, 1]
-        return placed_gain(self._ease(prompts), *self._means((strong, weak), means))
+        return _gain(*self._read(prompts), *self._means((strong, weak), means))
 
     def _means(self, models: Sequence[str], means: Mapping[str, float] | None) -> list[float]:
         absent = [model for model in models if model not in (means or {})]
@@ -84,12 +84,12 @@ class RoutingModel:
             raise ValueError(f"nothing is known of {', '.join(absent)}: give its mean score, or results to train on")
         return [(means or {})[model] for model in models]
 
-    def _ease(self, prompts: Sequence[str]) -> Floats:
+    def _read(self, prompts: Sequence[str]) -> tuple[Network, Floats]:
         if self._levels is None:
             lesson = with_own(self._train, self.seed)
             x = self.inputs.compute_many(lesson.texts.tolist())
             self._levels = fit_levels(x, lesson.sources, lesson.targets, self.inputs, seed=self.seed)
-        return ease(self._levels, self.inputs.compute_many(list(prompts)))
+        return self._levels, self.inputs.compute_many(list(prompts))
 
     def _own(self, models: tuple[str, ...]) -> Heads:
         if models not in self._heads:
@@ -109,12 +109,15 @@ class ShippedModel:
 
     def success(self, prompts: Sequence[str], models: Sequence[str], means: Mapping[str, float]) -> Floats:
         """(n, m); see `RoutingModel.success`. Of the prompts' results nothing is used but those means."""
-        return placed_success(self._ease(prompts), [means[model] for model in models])
+        return placed_success(ease(*self._read(prompts)), [means[model] for model in models])
 
     def gain(self, prompts: Sequence[str], strong: str, weak: str, means: Mapping[str, float]) -> Floats:
         """(n,); see `RoutingModel.gain`."""
-        return placed_gain(self._ease(prompts), means[strong], means[weak])
+        return _gain(*self._read(prompts), means[strong], means[weak])
 
-    def _ease(self, prompts: Sequence[str]) -> Floats:
-        x = self.classifier.inputs.compute_many(list(prompts))
-        return ease(self.classifier.network, x)
+    def _read(self, prompts: Sequence[str]) -> tuple[Network, Floats]:
+        return self.classifier.network, self.classifier.inputs.compute_many(list(prompts))
+
+
+def _gain(network: Network, x: Floats, strong: float, weak: float) -> Floats:
+    return placed_gain(kinds_apart(ease(network, x), kind_shares(network, x)), strong, weak)

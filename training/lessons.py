@@ -13,10 +13,11 @@ from training.data import Matrix
 from training.levels import one_hot, stacked, targets_of
 from training.network import Targets
 from training.noise import noisy_copies
-from training.own_prompts import Own, not_trivial, rated, taught_trivial
+from training.own_prompts import Own, not_trivial, rated, sized, taught_trivial
 from training.tasks import KINDS, LEVELS
 
 TRIVIAL_WEIGHT: Final = 3.0  # some 900 prompts against 30,000: a rare but certain lesson
+DRAWN_WEIGHT: Final = 2.0  # of tasks drawn by size: there are ten times more of them than rated ones
 RATED_WEIGHT: Final = 5.0  # there are a hundred times more results than rated prompts; 3 to 15 do equally well
 NOISY_SHARE: Final = 0.5
 
@@ -47,19 +48,22 @@ class Lesson:
 
 
 def with_own(matrix: Matrix, seed: int) -> Lesson:
-    """The results' questions followed by the trivial, the rated and the not trivial prompts."""
-    small, rates, others = taught_trivial(seed), rated(), not_trivial(seed)
-    texts = np.concatenate((matrix.prompts, _texts(small.prompts), _texts(rates.prompts), _texts(others)))
-    own = (
+    """The results' questions followed by the trivial, the rated, the not trivial prompts and tasks drawn by size."""
+    small, rates, others, tasks = taught_trivial(seed), rated(), not_trivial(seed), sized(seed)
+    own = _texts((*small.prompts, *rates.prompts, *others))
+    parts = (
         _own_targets(small, TRIVIAL_WEIGHT),
         _own_targets(rates, RATED_WEIGHT),
         _only_not_trivial(len(others), RATED_WEIGHT),
+        _own_targets(tasks, DRAWN_WEIGHT),
     )
+    texts = np.concatenate((matrix.prompts, own, _texts(tasks.prompts)))
+    names = (np.repeat("own", len(own)), np.repeat("drawn", len(tasks.prompts)))
     return Lesson(
         texts=texts,
-        sources=np.concatenate((matrix.sources, np.repeat("own", len(texts) - len(matrix)))),
+        sources=np.concatenate((matrix.sources, *names)),
         roots=np.arange(len(texts)),
-        targets=stacked((targets_of(matrix), *own)),
+        targets=stacked((targets_of(matrix), *parts)),
     )
 
 

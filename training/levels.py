@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifier.features import NAMES
-from classifier.head import Network, rising
+from classifier.head import Network, rising, softmax
 from classifier.inputs import Inputs
 from training.abilities import abilities, exact_name
 from training.data import Matrix
@@ -76,6 +76,12 @@ def fit_levels(
 def ease(network: Network, x: Floats) -> Floats:
     """(n,) the latent ease: mean logit of success over levels and members."""
     return rising(network.outputs_many(x)[:, :, : len(LEVELS)]).mean(axis=(1, 2))
+
+
+def kind_shares(network: Network, x: Floats) -> Floats:
+    """(n, K) probabilities of the kinds of task."""
+    kinds = slice(len(LEVELS), len(LEVELS) + len(KINDS))
+    return softmax(network.outputs_many(x)[:, :, kinds].mean(axis=1))
 
 
 def without_extra_inputs(network: Network, inputs: int) -> Network:

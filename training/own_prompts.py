@@ -2,12 +2,15 @@
 
 They live in `training/own/`; the ratings are a judgement, not a measurement, so that they count little against results.
 Of trivial questions and of sums there are infinitely many, so those are drawn from forms (`training/own/forms.toml`)
-with a seed, and lines that test triviality are never among them.
+with a seed, and lines that test triviality are never among them; so are tasks whose size says how hard they are
+(`training.drawn_tasks`).
 """
 
 from __future__ import annotations
 
+import math
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +18,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from training.drawn_tasks import drawn
 from training.overlap import normalise
 from training.tasks import KINDS, LEVELS
 
@@ -25,16 +29,10 @@ TRIVIAL_TOKENS: Final = 15.0
 SMALL_SUMS: Final = 200
 FORMED: Final = 500
 LARGE_SUMS: Final = 80
+DRAWN: Final = 120  # tasks per form of `training.drawn_tasks`; 40 do nearly as well
 
-# Success of the least and of the most able level, per difficulty class; straight in the logit between them.
-_ENDS: Final = {
-    "1": (0.93, 0.99),
-    "2": (0.80, 0.97),
-    "3": (0.60, 0.93),
-    "4": (0.35, 0.82),
-    "5": (0.15, 0.60),
-    "6": (0.04, 0.25),
-}
+# Success of the least and of the most able level, per difficulty class from 1 to 6; straight in the logit between them.
+_ENDS: Final = ((0.93, 0.99), (0.80, 0.97), (0.60, 0.93), (0.35, 0.82), (0.15, 0.60), (0.04, 0.25))
 _TOKENS: Final = {"s": 30.0, "m": 150.0, "l": 450.0, "x": 1_000.0}
 
 Floats = NDArray[np.floating[Any]]
@@ -94,16 +92,36 @@ def not_trivial(seed: int) -> list[str]:
 
 
 def rated() -> Own:
-    """The rated prompts."""
+    """The rated prompts; a line break in one is written as a backslash and an n."""
     lines = (FOLDER / "rated.tsv").read_text(encoding="utf-8").splitlines()
     classes, lengths, kinds, prompts = zip(*(line.split("\t") for line in lines), strict=True)
+    written = [prompt.replace("\\n", "\n") for prompt in prompts]
+    return _rated(written, list(map(float, classes)), kinds, lengths)
+
+
+def sized(seed: int) -> Own:
+    """Tasks drawn with a seed, whose size says how hard they are."""
+    tasks = drawn(seed, DRAWN)
+    prompts, classes = [task.prompt for task in tasks], [task.difficulty for task in tasks]
+    return _rated(prompts, classes, [task.kind for task in tasks], [task.length for task in tasks])
+
+
+def _rated(prompts: Sequence[str], classes: Sequence[float], kinds: Sequence[str], lengths: Sequence[str]) -> Own:
     return Own(
-        prompts=prompts,
-        levels=np.stack([_curve(*_ENDS[c]) for c in classes]),
+        prompts=tuple(prompts),
+        levels=np.stack([_curve(*_ends(c)) for c in classes]),
         kinds=np.array([KINDS.index(kind) for kind in kinds]),
         tokens=np.log([_TOKENS[length] for length in lengths]),
         trivial=np.zeros(len(prompts)),
     )
+
+
+def _ends(difficulty: float) -> tuple[float, float]:
+    """Success of the least and of the most able level at a class; between two classes interpolated in the logit."""
+    ends = np.array(_ENDS)
+    logits = np.log(ends / (1 - ends))
+    low, high = (float(np.interp(difficulty, np.arange(1, len(ends) + 1), column)) for column in logits.T)
+    return 1.0 / (1.0 + math.exp(-low)), 1.0 / (1.0 + math.exp(-high))
 
 
 def _curve(low: float, high: float) -> Floats:

@@ -11,7 +11,7 @@ from classifier import load_default
 from tests.training.results import made_up
 from training.data import Matrix, read_results, to_matrix
 from training.fit import RoutingModel, ShippedModel
-from training.placement import placed_gain, placed_success
+from training.placement import APART, kinds_apart, placed_gain, placed_success
 
 INPUTS = load_default().inputs
 PAIR = ("tiny-7b", "big-70b")
@@ -73,6 +73,18 @@ def test_placement_keeps_the_order_of_ease_and_the_means() -> None:
     success = placed_success(ease, [0.2, 0.9])
     assert success.mean(axis=0) == pytest.approx([0.2, 0.9], abs=1e-3)
     assert (np.diff(success[np.argsort(ease), 0]) >= 0).all()
+
+
+def test_kinds_are_drawn_apart_and_questions_of_one_kind_are_not() -> None:
+    draw = np.random.default_rng(0)
+    kind = np.repeat([0, 1], 500)
+    ease = draw.normal(size=1000) + kind
+    apart = kinds_apart(ease, np.eye(2)[kind])
+    within, between = np.std(ease[kind == 0]), ease[kind == 1].mean() - ease[kind == 0].mean()
+    drawn = (apart[kind == 1].mean() - apart[kind == 0].mean()) / np.std(apart[kind == 0])
+    assert drawn == pytest.approx(APART * between / within, rel=0.01)
+    one = kinds_apart(ease, np.ones((1000, 1)))
+    assert (np.argsort(one, kind="stable") == np.argsort(ease, kind="stable")).all()
 
 
 def test_the_placed_gain_is_highest_where_neither_both_succeed_nor_both_fail() -> None:
