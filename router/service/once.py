@@ -6,6 +6,7 @@ none. See docs/adr/0054-an-idempotency-key-is-claimed.md.
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import orjson
 
 from router.configuration.live import Live
-from router.errors import Conflict, IdempotencyMismatch
+from router.errors import Conflict, IdempotencyMismatch, StoreUnavailable
 from router.money.settlement import Settler
 from router.service.reply import Reply
 from router.service.service import Service
@@ -47,7 +48,11 @@ class Once:
             RungError: anything else that keeps it from being answered; its key is then as if it had not been used.
         """
         claim = self._claim(principal, body, headers)
-        kept = await self._take(claim)
+        try:
+            kept = await self._take(claim)
+        except (asyncio.CancelledError, StoreUnavailable):  # it may be ours all the same, with nobody to work on it
+            self._settler.afterwards(self._store.claims.end(claim))
+            raise
         if kept:
             return _told_again(kept, request_id)
         try:

@@ -179,7 +179,11 @@ class Service:
         """The answer of an identical request that is under way, or None where this one has to call after all."""
         key = turn.answer_key
         assert key is not None  # noqa: S101 - only a request with a key follows another
-        look = await self._store.flights.follow(turn.principal.tenant.id, key, turn.id)
+        try:
+            look = await self._store.flights.follow(turn.principal.tenant.id, key, turn.id)
+        except asyncio.CancelledError:  # the store may have given it the lead all the same
+            turn.leads = True
+            raise
         turn.leads = look.role is Role.LEAD
         return look.answer
 
@@ -207,7 +211,8 @@ class Service:
                 wanted=wanted,
                 near=turn.look,
             )
-        except asyncio.CancelledError:  # the store takes the places all the same, and answers nobody
+        except asyncio.CancelledError:  # the store takes the places and gives the lead all the same, and answers nobody
+            turn.leads = turn.answer_key is not None
             self._answering.give_back(turn)
             raise
         self._foresight.note(principal, opening, time.monotonic())

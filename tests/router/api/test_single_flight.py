@@ -8,7 +8,9 @@ from collections import Counter
 from typing import Any
 
 import httpx
+import pytest
 
+from router.store.flights import LEASE_S
 from router.testing import Answer, FakeUpstream
 from tests.gateway import Running
 
@@ -60,3 +62,43 @@ def test_a_model_that_would_refuse_a_parameter_is_left_out_of_the_choice(
     reply = client.post("/v1/chat/completions", json=body)
     assert reply.status_code == 200, reply.text
     assert upstream.received[0].body["logit_bias"] == {"1": 1}
+
+
+@pytest.mark.parametrize("trip", ["opening", "follow"])
+async def test_who_leaves_while_the_store_gives_it_the_lead_keeps_nobody_waiting(
+    gateway: Running, upstream: FakeUpstream, monkeypatch: pytest.MonkeyPatch, trip: str
+) -> None:
+    store, body, left = gateway.gateway.store, question(), asyncio.Event()
+    part: Any = store if trip == "opening" else store.flights
+    made, look = getattr(part, trip), store.flights.look
+
+    async def cut(*words: Any, **named: Any) -> Any:
+        """The first time, the client is gone when the store's answer comes."""
+        if left.is_set():
+            return await made(*words, **named)
+        left.set()
+        if trip == "opening":
+            await made(*words, **named)
+        else:
+            await store.flights.land(words[0], words[1], "another", stored=True)  # its leader has just died
+            await look(*words, **named)
+        raise asyncio.CancelledError
+
+    if trip == "follow":
+        opened = store.opening
+
+        async def led(*words: Any, **named: Any) -> Any:
+            if not left.is_set():
+                await look(words[0], named["cache_key"], "another")
+            return await opened(*words, **named)
+
+        monkeypatch.setattr(store, "opening", led)
+    monkeypatch.setattr(part, trip, cut)
+    async with httpx.AsyncClient(base_url=gateway.url, headers=gateway.headers, timeout=30) as client:
+        gone = await client.post("/v1/chat/completions", json=body)
+        assert left.is_set()
+        assert gone.status_code == 503  # a cancellation without a departure: the process would be ending
+        began = asyncio.get_running_loop().time()
+        assert (await client.post("/v1/chat/completions", json=body)).status_code == 200
+        assert asyncio.get_running_loop().time() - began < LEASE_S / 3
+    assert len(upstream.received) == 1

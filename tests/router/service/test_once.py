@@ -18,7 +18,7 @@ from router.service.once import KEY, Once
 from router.service.reply import Reply
 from router.service.service import Service
 from router.service.streaming import DONE, EventStream
-from router.store import Key, Principal, Store, Tenant
+from router.store import Claim, Key, Principal, Store, Tenant
 from tests import store_servers
 from tests.store_servers import PEPPER, opened
 
@@ -96,6 +96,24 @@ async def test_a_request_that_is_cancelled_gives_its_claim_up(store: Store) -> N
     door.service.gate.set()
     assert isinstance(await door.ask(), Reply)
     assert door.service.calls == 2
+
+
+async def test_who_leaves_while_its_key_is_claimed_leaves_the_key_new(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    door, take = Door(store, stream=False), store.claims.take
+
+    async def cut(claim: Claim, *, lease_s: float) -> Any:
+        await take(claim, lease_s=lease_s)
+        raise asyncio.CancelledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store.claims, "take", cut)
+        with pytest.raises(asyncio.CancelledError):
+            await door.ask()
+    await door.rest()
+    assert isinstance(await door.ask(), Reply)
+    assert door.service.calls == 1
 
 
 async def test_of_two_bodies_under_one_key_at_once_one_is_worked_on_and_no_other_is_told_its_reply(
