@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -25,6 +26,8 @@ def saved(
 ) -> None:
     """Show what the answers out of the cache had cost when they were bought."""
     when = month or datetime.now(UTC).strftime("%Y-%m")
+    if not re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", when):
+        raise typer.BadParameter(f"{month!r} is not a month; write it as 2026-11")
 
     async def work(store: Store, _settings: Settings) -> dict[str, Saved]:
         await store.directory.tenant(tenant)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from datetime import UTC, datetime
 from typing import Annotated
@@ -9,8 +10,9 @@ from typing import Annotated
 import typer
 
 from router.cli.session import with_store
+from router.configuration.ladder import build_ladder
 from router.configuration.settings import Settings
-from router.store import ADMIN, INFERENCE, Key, Store
+from router.store import INFERENCE, Key, Store
 
 app = typer.Typer(
     help="API keys of tenants. A key is shown once, when it is made; only a keyed hash of it is stored.",
@@ -29,15 +31,15 @@ def create(
     model: Annotated[list[str] | None, typer.Option(help="A model that it may use (repeat); default: all.")] = None,
     deny: Annotated[list[str] | None, typer.Option(help="A model that it may not use (repeat).")] = None,
     days: Annotated[float | None, typer.Option(help="Days until it expires; default: never.")] = None,
-    admin: Annotated[bool, typer.Option("--admin", help="For administration instead of inference.")] = False,
 ) -> None:
     """Create a key and print it."""
 
-    async def work(store: Store, _settings: Settings) -> tuple[Key, str]:
+    async def work(store: Store, settings: Settings) -> tuple[Key, str]:
+        _tell_of_unknown({*(model or ()), *(deny or ())}, settings)
         return await store.directory.create_key(
             tenant,
             name=name,
-            scopes=frozenset({ADMIN if admin else INFERENCE}),
+            scopes=frozenset({INFERENCE}),
             models=frozenset(model) if model else None,
             deny=frozenset(deny or ()),
             expires_at=None if days is None else time.time() + days * DAY_S,
@@ -61,8 +63,29 @@ def list_keys(tenant: Annotated[str, typer.Argument(help="A tenant's id.")]) -> 
         print(f"no keys yet; `rung keys create {tenant}` makes one")
     for key in keys:
         state = "revoked" if key.revoked_at else "expired" if _expired(key) else "active"
-        created = datetime.fromtimestamp(key.created_at, UTC).strftime("%Y-%m-%d")
-        print(f"{key.id:<20} {state:<8} {','.join(sorted(key.scopes)):<10} {created}  {key.name}".rstrip())
+        print(f"{key.id:<20} {state:<8} made {_day(key.created_at)}  {'; '.join(_rights(key))}  {key.name}".rstrip())
+
+
+def _day(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d")
+
+
+def _rights(key: Key) -> list[str]:
+    """Which models it may use and until when, in words."""
+    models = "all models" if key.models is None else f"only {', '.join(sorted(key.models))}"
+    denied = [f"not {', '.join(sorted(key.deny))}"] if key.deny else []
+    scopes = [f"scope {', '.join(sorted(key.scopes))}"] if key.scopes != frozenset({INFERENCE}) else []
+    return [*scopes, models, *denied, "no end" if key.expires_at is None else f"until {_day(key.expires_at)}"]
+
+
+def _tell_of_unknown(named: set[str], settings: Settings) -> None:
+    """A slip of the pen makes a key that opens nothing; a model may also be there tomorrow, so it is only said."""
+    known = set(build_ladder(settings).models) if named else named
+    for model in sorted(named - known):
+        there = ", ".join(sorted(known))
+        print(
+            f"rung: careful: no model {model!r} is on the ladder of this folder ({there})", file=sys.stderr, flush=True
+        )
 
 
 def _expired(key: Key) -> bool:

@@ -101,7 +101,7 @@ def restore(
     _tell(with_store(work))
 
 
-@app.command()
+@app.command(context_settings={"ignore_unknown_options": True})  # or -0.25 would be one
 def adjust(
     tenant: _Tenant,
     amount: Annotated[str, typer.Argument(help="Dollars to charge, or with a minus to refund, for example -0.25.")],
@@ -117,7 +117,7 @@ def adjust(
         return await store.books.adjust(tenant, reference, nano, reason=reason, by=by)
 
     booked = with_store(work)
-    print(f"{tenant}: {amount} {'booked' if booked else f'was booked before under {reference}; nothing changed'}")
+    print(f"{tenant}: ${usd(nano)} {'booked' if booked else f'was booked before under {reference}; nothing changed'}")
 
 
 def _signed_dollars(text: str) -> int:

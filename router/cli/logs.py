@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Iterator
-from datetime import date
+from datetime import UTC, date, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -77,8 +77,9 @@ def _show(record: dict[str, Any], *, as_json: bool) -> None:
         return
     served = record["served"]
     said = record["error"] or served.get("finish_reason") or ""
+    when = datetime.fromtimestamp(record["created"], UTC).strftime("%Y-%m-%d %H:%M:%S")
     print(
-        f"{record['id']}  {served['tier']:<10} {served['model']:<28} ${served['cost_usd']:<14}"
+        f"{when}  {record['id']}  {served['tier']:<10} {served['model']:<28} ${served['cost_usd']:<14}"
         f" {record['duration_ms']:>8.0f} ms  {record['cache']:<7} {said}",
         flush=True,
     )
@@ -96,6 +97,8 @@ def export(
 
     Example: rung logs export --tenant acme --since 2026-11-01 --out november.parquet
     """
+    if out is not None and out.suffix not in {".parquet", ".jsonl"}:
+        raise typer.BadParameter(f"{out}: name it .parquet or .jsonl")
     rows = _rows(_place(), table.value, tenant, _day(since), _day(until))
     if out is not None and out.suffix == ".parquet":
         kept = list(rows)
@@ -103,10 +106,12 @@ def export(
         print(f"{len(kept)} rows in {out}", file=sys.stderr)
         return
     target = sys.stdout.buffer if out is None else out.open("wb")
-    for row in rows:
+    written = 0
+    for written, row in enumerate(rows, start=1):  # noqa: B007 - the count outlives the loop
         target.write(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))
     if out is not None:
         target.close()
+    print(f"{written} rows{f' in {out}' if out is not None else ''}", file=sys.stderr)
 
 
 def _rows(place: Place, table: str, tenant: str | None, since: date | None, until: date | None) -> Iterator[Any]:

@@ -27,6 +27,7 @@ from uvicorn.supervisors import Multiprocess
 from router.app import create_app
 from router.cli.banner import banner
 from router.cli.door import open_door
+from router.cli.session import reach_store
 from router.configuration import settings as configuration
 from router.configuration.settings import ConfigError, Settings
 from router.decision_log.process import WriterChild
@@ -61,6 +62,8 @@ def serve(
     with ExitStack() as stack:
         door = stack.enter_context(open_door(settings.server.host, settings.server.port))
         settings = _settings(RUNG_SERVER__PORT=door.getsockname()[1])
+        if settings.store.url is not None:
+            reach_store(settings, settings.store.url)
         resources = start_resources(settings)
         stack.callback(resources.stop)
         print(banner(settings, resources), flush=True)

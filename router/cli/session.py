@@ -52,10 +52,23 @@ def _tell_of_a_new_store(settings: Settings) -> None:
         )
 
 
-async def _with_url(url: str, settings: Settings, work: Callable[[Store, Settings], Awaitable[T]]) -> T:
-    store = await Store.connect(
+def reach_store(settings: Settings, url: str) -> None:
+    """Come back where the store answers: a gateway says so before it starts anything. Raises StoreUnavailable."""
+
+    async def reach() -> None:
+        await (await _connect(url, settings)).close()
+
+    asyncio.run(reach())
+
+
+async def _connect(url: str, settings: Settings) -> Store:
+    return await Store.connect(
         url, pepper=read_pepper(settings), upkeep=False, reply_timeout_s=PATIENCE_S, connect_timeout_s=PATIENCE_S
     )
+
+
+async def _with_url(url: str, settings: Settings, work: Callable[[Store, Settings], Awaitable[T]]) -> T:
+    store = await _connect(url, settings)
     try:
         await declare_tenants(store, settings, demo_key=None)
         return await work(store, settings)

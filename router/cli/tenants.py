@@ -14,7 +14,7 @@ from policies.cost import usd
 from policies.types import NANO_PER_USD
 from router.cli.session import with_store
 from router.configuration.section import TENANT_ID
-from router.configuration.settings import Settings
+from router.configuration.settings import ConfigError, Settings
 from router.store import Budget, Standing, Store, Tenant, Terms, Window
 from router.store.ledger_types import LARGEST_NANO
 from router.tenants.accounts import Account, account_of
@@ -83,6 +83,8 @@ def show(tenant: _Id) -> None:
     found, standing, keys = account.tenant, account.standing, len(account.keys)
     print(f"{found.id}{f' ({found.name})' if found.name else ''}: {'disabled' if found.disabled else 'active'}")
     print(f"  models: {', '.join(sorted(found.models)) if found.models is not None else 'all'}; keys: {keys}")
+    for name, rule in _rules(found).items():
+        print(f"  {name}: {rule}")
     for word, meter in (("today", standing.day), ("this month", standing.month), ("in all", standing.total)):
         print(f"  spent {word}: ${usd(meter.spent_nano)}, held: ${usd(meter.held_nano)}")
     for budget in standing.budgets:
@@ -103,7 +105,14 @@ def _told(budget: Budget) -> str:
     return f"${usd(budget.limit_nano)}{rolled}, ${usd(budget.remaining_nano)} left{soft}"
 
 
-@app.command("set-budget")
+def _rules(tenant: Tenant) -> dict[str, object]:
+    """What it is held to beside its budgets, by the names of the settings."""
+    limits = tenant.limits
+    per_minute = {"requests_per_minute": limits.requests_per_minute, "tokens_per_minute": limits.tokens_per_minute}
+    return {name: value for name, value in {**per_minute, **tenant.policy}.items() if value is not None}
+
+
+@app.command("set-budget", context_settings={"ignore_unknown_options": True})  # -5 is a wrong amount, no option
 def set_budget(
     tenant: _Id,
     limit: Annotated[str, typer.Argument(help="The limit in dollars, for example 100 or 0.50.")],
@@ -132,9 +141,11 @@ def set_budget(
     if rollover and period is Window.TOTAL:
         raise typer.BadParameter("a budget of window total has no next window to roll over into")
 
-    async def work(store: Store, _settings: Settings) -> None:
+    async def work(store: Store, settings: Settings) -> None:
         await store.directory.tenant(tenant)
-        if key is not None:
+        if key is None:
+            _refuse_declared(settings, tenant, period)
+        else:
             await store.directory.key(key)
         scope = "" if key is None else f"key:{key}"
         name = f"{scope} {period.word}".strip()
@@ -144,6 +155,13 @@ def set_budget(
 
     with_store(work)
     print(f"{tenant}: ${usd(nano)} per {period.word}" + (f" for key {key}" if key else ""))
+
+
+def _refuse_declared(settings: Settings, tenant: str, window: Window) -> None:
+    """What the file says would be put back by the next start, and by the next command."""
+    declared = next((found for found in settings.tenants if found.id == tenant), None)
+    if declared is not None and any(budget.window == window.word for budget in declared.budgets):
+        raise ConfigError(f"rung.yaml declares the {window.word} budget of {tenant}, and wins: change it there")
 
 
 @app.command()

@@ -23,6 +23,7 @@ from router.configuration.models import (
     ReasoningSettings,
     Weekday,
 )
+from router.configuration.provider_keys import is_ours
 from router.configuration.settings import ConfigError, Settings
 from router.errors import NotPriced
 from router.upstream import local_model, pricing
@@ -166,9 +167,12 @@ def _reasoning(given: ReasoningSettings | None, seeded: Reasoning) -> Reasoning:
 
 def _missing_key(entry: ModelSettings, environ: Mapping[str, str]) -> str | None:
     """What has to be set before the model can be called, or None."""
-    if entry.api_key_env is None or environ.get(entry.api_key_env, "").strip():
+    if entry.api_key_env is None:
         return None
-    return f"no key for it (set {entry.api_key_env})"
+    given = environ.get(entry.api_key_env, "").strip()
+    if given and entry.api_base is None and is_ours(given):
+        return f"no key for it ({entry.api_key_env} holds a key of Rung's; set the provider's)"
+    return None if given else f"no key for it (set {entry.api_key_env})"
 
 
 def _target(
@@ -178,7 +182,8 @@ def _target(
     if entry.upstream.startswith(LOCAL_PREFIX):
         nowhere = local_model.Address(url="http://127.0.0.1:1", api_key=SecretStr("not-started"))
         return (local or nowhere).as_upstream()
-    key = entry.api_key or SecretStr(environ.get(entry.api_key_env or "", "").strip())
+    given = environ.get(entry.api_key_env or "", "").strip() if model.available else ""
+    key = entry.api_key or SecretStr(given)
     return UpstreamModel(
         name=entry.upstream,
         api_base=entry.api_base,

@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import Mapping
 
 from router.configuration.models import ModelSettings
+from router.configuration.provider_keys import without_ours
 from router.upstream import discover
 from router.upstream.discover import Found, Provider
 from router.upstream.local_model import MODEL_ID
@@ -30,7 +31,7 @@ _UNSIZED_ABILITY = 0.5
 
 def models(environ: Mapping[str, str]) -> list[ModelSettings]:
     """The models of the starter ladder, without duplicates of an id."""
-    found = discover.discover(environ)
+    found = discover.discover(without_ours(environ))
     listed = [entry for provider in found for entry in _of(provider)] or example()
     return list({entry.id: entry for entry in listed}.values())
 

@@ -101,7 +101,13 @@ def start(data_dir: Path, *, lifeline: bool = sys.platform != "linux", binary: P
         StoreUnavailable: the server does not start; the message holds the end of its log.
     """
     folder = data_dir.resolve() / "store"
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise StoreUnavailable(
+            f"The private store has no folder: {folder} cannot be made ({error.strerror}). Name one that can be "
+            "written by store.data_dir (RUNG_STORE__DATA_DIR), or a Redis by REDIS_URL."
+        ) from None
     path = socket_path(data_dir)
     lock = _lock(folder / "lock")
     try:

@@ -138,6 +138,7 @@ def test_tenants_and_keys_live_a_whole_life() -> None:
     listed = run("keys", "list", "acme")
     assert identity in listed
     assert "active" in listed
+    assert "only m; until 2" in listed
     assert made[-1] not in listed
     run("tenants", "set-budget", "acme", "0.50", "--window", "day", "--key", identity)
     shown = run("tenants", "show", "acme")
@@ -150,15 +151,62 @@ def test_tenants_and_keys_live_a_whole_life() -> None:
     assert "active" in run("tenants", "list")
 
 
+def test_a_slip_of_the_pen_in_a_key_s_models_is_told(folder: Path) -> None:
+    (folder / "rung.yaml").write_text(yaml.safe_dump({"tiers": ["premium"], "models": [PRICED]}))
+    run("tenants", "create", "acme")
+    assert "no model 'n' is on the ladder of this folder (m)" in run("keys", "create", "acme", "--model", "n")
+    assert "careful" not in run("keys", "create", "acme", "--model", "m")
+
+
+def test_a_refund_is_an_amount_with_a_minus() -> None:
+    run("tenants", "create", "acme")
+    why = ("--reason", "double charge", "--by", "finance")
+    assert "acme: $1.00 booked" in run("ledger", "adjust", "acme", "1", *why, "--reference", "1")
+    assert "acme: $-0.25 booked" in run("ledger", "adjust", "acme", "-0.25", *why, "--reference", "2")
+    assert "$0.75 spent in all" in run("ledger", "verify", "acme")
+
+
+def test_what_the_file_declares_is_shown_and_changed_there(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declared = {"id": "acme", "budgets": [{"limit_usd": 5}], "max_cost_usd": 0.05, "requests_per_minute": 600}
+    (folder / "rung.yaml").write_text(yaml.safe_dump({"tenants": [declared]}))
+    shown = run("tenants", "show", "acme")
+    assert "requests_per_minute: 600" in shown
+    assert "max_cost_usd: 0.05" in shown
+    assert "change it there" in refused(capsys, monkeypatch, "tenants", "set-budget", "acme", "9")
+    assert "$9.00 per day" in run("tenants", "set-budget", "acme", "9", "--window", "day"), "the file says none of it"
+
+
+def test_a_folder_that_cannot_be_made_is_named_with_the_setting(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "file").touch()
+    monkeypatch.setenv("RUNG_STORE__DATA_DIR", "file/below")
+    told = refused(capsys, monkeypatch, "tenants", "list")
+    assert "file/below/store cannot be made" in told
+    assert "RUNG_STORE__DATA_DIR" in told
+
+
+def test_a_gateway_whose_store_is_away_says_so_and_starts_nothing(folder: Path) -> None:
+    environ = {"PATH": "", "REDIS_URL": "redis://127.0.0.1:1/0"}
+    rung = Path(sys.executable).parent / "rung"
+    done = subprocess.run([rung, "serve", "--port", "0"], capture_output=True, text=True, check=False, env=environ)
+    assert done.returncode == 2
+    assert done.stdout == "", "nothing serves, so nothing says so"
+    assert done.stderr.startswith("rung: The store at 127.0.0.1:1 does not answer")
+    assert "Traceback" not in done.stderr
+
+
 def test_a_rotated_key_has_the_old_one_s_rights_and_the_old_one_ends() -> None:
     run("tenants", "create", "acme")
-    old = run("keys", "create", "acme", "--name", "laptop", "--admin").splitlines()[-1].split("_")[1]
+    old = run("keys", "create", "acme", "--name", "laptop", "--deny", "m", "--days", "9").splitlines()[-1].split("_")[1]
     made = run("keys", "rotate", old).splitlines()
     assert "is revoked" in made[0]
     fresh = made[-1].split("_")[1]
     listed = {line.split()[0]: line for line in run("keys", "list", "acme").splitlines()}
     assert "revoked" in listed[old]
-    assert all(word in listed[fresh] for word in ("active", "admin", "laptop"))
+    assert all(word in listed[fresh] for word in ("active", "all models; not m; until 2", "laptop"))
     later = run("keys", "rotate", fresh, "--hours", "2").splitlines()
     assert "2 more hours" in later[0]
     assert "active" in next(line for line in run("keys", "list", "acme").splitlines() if line.startswith(fresh))
@@ -199,6 +247,9 @@ def test_an_emptied_store_is_restored_from_exports(folder: Path) -> None:
         (["serve", "--config", "missing.yaml"], "no such file"),
         (["serve", "--workers", "0"], "workers"),
         (["init", "no/such/folder.yaml"], "no/such"),
+        (["tenants", "set-budget", "acme", "-5"], "-5"),
+        (["cache", "saved", "acme", "--month", "11-2026"], "is not a month"),
+        (["logs", "export", "--out", "november.csv"], ".parquet or .jsonl"),
     ],
     ids=" ".join,
 )

@@ -77,6 +77,28 @@ def test_a_blank_key_opens_nothing() -> None:
     assert starter.models({"OPENAI_API_KEY": "  "}) == starter.example()
 
 
+RUNGS_OWN = "rk_abcdefghijkm_0123456789012345678901234567890123456789012"
+
+
+def test_rungs_own_key_opens_no_provider_and_is_sent_to_none() -> None:
+    environ = {"OPENAI_API_KEY": RUNGS_OWN}
+    assert starter.models(environ) == starter.example()
+    ladder = build_ladder(Settings(), environ)
+    assert "OPENAI_API_KEY holds a key of Rung's" in ladder.models["gpt-6-sol"].unavailable_because
+    assert ladder.targets["gpt-6-sol"].api_key is None
+
+
+def test_rungs_own_key_is_the_right_one_for_a_gateway_behind_this_one() -> None:
+    model = ModelSettings(
+        id="chained", upstream="openai/gpt-6-sol", tier="standard", api_base="http://inner/v1", api_key_env="INNER_KEY"
+    )
+    ladder = build_ladder(Settings(models=[model]), {"INNER_KEY": RUNGS_OWN})
+    assert ladder.models["chained"].available
+    key = ladder.targets["chained"].api_key
+    assert key is not None
+    assert key.get_secret_value() == RUNGS_OWN
+
+
 def test_ollama_lists_its_models_with_tiers_by_size(server: Server) -> None:
     server.replies["/api/tags"] = b'{"models": [{"name": "llama3.1:8b"}, {"name": "qwen3:32b"}, {"name": "odd name!"}]}'
     found = starter.models({"OLLAMA_API_BASE": server.url})
