@@ -6,9 +6,21 @@ local function micros(number)
   return string.format('%.0f', number)
 end
 
+-- When the next cell of a key arrives. The key holds arrival:written, so that a clock that was set back since (a failover
+-- to another server) takes the arrival back with it, instead of making everybody wait for as long.
+local function arrival_of(key, now)
+  local arrival, written = string.match(redis.call('GET', key) or '', '^(%d+):?(%d*)$')
+  local back = math.max(0, (tonumber(written or '') or 0) - now)
+  return math.max((tonumber(arrival or '') or 0) - back, now)
+end
+
+local function keep_arrival(key, now, arrival)
+  redis.call('SET', key, micros(arrival) .. ':' .. micros(now), 'PX', micros(math.ceil((arrival - now) / 1000) + 1))
+end
+
 local function rate(key, now, limit, period, cost, writes)
   local cell = period / limit
-  local arrival = math.max(tonumber(redis.call('GET', key) or '0'), now)
+  local arrival = arrival_of(key, now)
   local after = arrival + math.min(cost, limit) * cell -- a request above the limit passes when the bucket is full
   local wait = after - period - now
   if wait > 0 then
@@ -16,7 +28,7 @@ local function rate(key, now, limit, period, cost, writes)
   end
   after = arrival + cost * cell
   writes[#writes + 1] = function()
-    redis.call('SET', key, micros(after), 'PX', micros(math.ceil((after - now) / 1000) + 1))
+    keep_arrival(key, now, after)
   end
   return true, math.max(0, math.floor((period - (after - now)) / cell)), after - now, 0
 end
@@ -70,9 +82,9 @@ local function give_places(prefix, now, who, words, first)
       redis.call('ZREM', key, who)
     else
       local cell = tonumber(words[at + 3]) * 1000 / tonumber(words[at + 2])
-      local arrival = math.max(tonumber(redis.call('GET', key) or '0'), now) + tonumber(words[at + 4]) * cell
+      local arrival = arrival_of(key, now) + tonumber(words[at + 4]) * cell
       if arrival > now then
-        redis.call('SET', key, micros(arrival), 'PX', micros(math.ceil((arrival - now) / 1000) + 1))
+        keep_arrival(key, now, arrival)
       else
         redis.call('DEL', key)
       end

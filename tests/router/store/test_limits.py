@@ -97,6 +97,21 @@ async def test_places_are_given_back_and_a_dead_processs_places_expire(limiter: 
     (await limiter.take("acme", "r4", limit, 0)).require()
 
 
+@pytest.mark.parametrize("back_ms", [1, 30_000, 3_600_000, 90 * 86_400_000])
+async def test_a_clock_that_is_set_back_makes_nobody_wait_for_as_long(limiter: Limiter, back_ms: int) -> None:
+    limit = rules(("", Limits(requests_per_minute=60, tokens_per_minute=1000)))
+    for number in range(30):
+        (await limiter.take("acme", f"r{number}", limit, 0)).require()
+    await limiter.give("acme", "r0", limit, 1500)
+    limiter.frozen_ms = START_MS - back_ms
+    verdict = await limiter.take("acme", "r31", limit, 0)
+    assert [(quota.remaining, quota.reset_s) for quota in verdict.quotas] == [(29, 31.0), (0, 90.0)]
+    await limiter.give("acme", "r0", limit, -600)
+    limiter.frozen_ms += 1000
+    verdict = await limiter.take("acme", "r32", limit, 0)
+    assert [quota.remaining for quota in verdict.quotas] == [29, 116]
+
+
 async def test_tenants_do_not_share_limits(limiter: Limiter) -> None:
     (await limiter.take("acme", "r1", requests(1), 0)).require()
     (await limiter.take("other", "r1", requests(1), 0)).require()
