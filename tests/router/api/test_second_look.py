@@ -134,6 +134,19 @@ def test_what_the_second_look_would_refuse_is_served_by_the_first(client: httpx.
     assert look_of(client, reply)["result"] == "failed"
 
 
+def test_beside_the_marked_default_there_is_nothing_to_look_at_again(
+    client: httpx.Client, running_gateway: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def none(*_: object) -> None:
+        return None
+
+    monkeypatch.setattr(running_gateway.gateway.estimator, "estimate", none)
+    reply = client.post(CHAT, json=ask())
+    assert reply.status_code == 200
+    assert "x-rung-second-look" not in reply.headers
+    assert look_of(client, reply) is None
+
+
 def test_the_dry_run_shows_it(client: httpx.Client) -> None:
     quote = client.post("/v1/route", json=ask()).raise_for_status().json()
     assert quote["difficulty"]["second_look"]["result"] == "taken"
