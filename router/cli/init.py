@@ -9,6 +9,8 @@ from typing import Annotated, Any
 import typer
 import yaml
 
+from policies.types import Model
+from router.cli.models import rule_words, usd_words
 from router.configuration import starter
 from router.configuration.ladder import build_ladder
 from router.configuration.models import ModelSettings
@@ -44,14 +46,14 @@ def render(entries: list[ModelSettings]) -> str:
     content: dict[str, Any] = {
         "quality": 0.5,
         "tiers": Settings().tiers,
-        "models": [_entry(entry, ladder.models[entry.id].prices) for entry in entries],
+        "models": [_entry(entry, ladder.models[entry.id]) for entry in entries],
         "tenants": [{"id": "default", "budgets": [{"limit_usd": 100, "window": "month"}]}],
     }
     return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100)
 
 
-def _entry(entry: ModelSettings, prices: Any) -> dict[str, Any]:  # noqa: ANN401 - yaml takes plain values
+def _entry(entry: ModelSettings, model: Model) -> dict[str, Any]:
+    """With the map's rules too: prices in a file stand alone, and long prompts would be billed as short ones."""
     plain = entry.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
-    named = ("input", "output", "reasoning", "cache_read", "cache_write")
-    given = {name: getattr(prices, name) for name in named}
-    return {**plain, "prices": {name: value / 1e9 for name, value in given.items() if value is not None}}
+    rules = [rule_words(rule) for rule in model.price_rules]
+    return {**plain, "prices": usd_words(model.prices), **({"price_rules": rules} if rules else {})}

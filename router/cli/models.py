@@ -43,14 +43,14 @@ def check() -> None:
 
 
 def _known(model: Model) -> dict[str, object]:
-    rules = [_rule(rule) for rule in model.price_rules]
+    rules = [rule_words(rule) for rule in model.price_rules]
     thinking = model.reasoning
     return {
         "id": model.id,
         "upstream": model.upstream,
         "tier": model.tier,
         "available": model.available or model.unavailable_because,
-        "usd_per_million_tokens": _usd(model.prices),
+        "usd_per_million_tokens": usd_words(model.prices),
         **({"price_rules": rules} if rules else {}),
         "context_window": model.context_window,
         "max_output": model.max_output,
@@ -68,15 +68,17 @@ def _known(model: Model) -> dict[str, object]:
     }
 
 
-def _usd(prices: Prices) -> dict[str, float]:
+def usd_words(prices: Prices) -> dict[str, float]:
+    """Dollars per million tokens, by the names of the settings."""
     return {name: value / 1e9 for name, value in asdict(prices).items() if value is not None}
 
 
-def _rule(rule: PriceRule) -> dict[str, object]:
+def rule_words(rule: PriceRule) -> dict[str, object]:
+    """A price rule as rung.yaml would have it."""
     days = None if rule.weekdays is None else [get_args(Weekday)[day] for day in sorted(rule.weekdays)]
     hours = None if rule.hours_utc is None else list(rule.hours_utc)
     when = {"from_input_tokens": rule.from_input_tokens or None, "hours_utc": hours, "weekdays": days}
-    return {**{name: value for name, value in when.items() if value is not None}, **_usd(rule.prices)}
+    return {**{name: value for name, value in when.items() if value is not None}, **usd_words(rule.prices)}
 
 
 def _line(model: Model) -> str:

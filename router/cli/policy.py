@@ -34,17 +34,15 @@ def check() -> None:
 def test(cases: Annotated[Path, typer.Argument(help="A YAML file with the expected decisions.")]) -> None:
     """Decide each case, and compare with what is expected of it. Ends with status 1 where one differs.
 
-    A case:
-
+    \b
+    The file is a list of cases:
       - name: proofs get thinking
-
         text: Prove that there are infinitely many primes.
-
-        expect: {tier: [standard, premium], min_allowance: 1024, max_cost_usd: 0.05}
+        expect: {min_allowance: 1024, max_cost_usd: 0.05}
 
     What may be expected: model, tier (one or several), min_allowance, max_allowance, min_quality, max_cost_usd. A case
     may set `quality` and `max_cost_usd` of its request. The choice over the whole ladder is tested, keys or no keys.
-    """
+    """  # noqa: D301 - the character itself tells click to keep the lines
     dry = open_dry_run()
     failed = 0
     listed = read_cases(cases)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Self, cast
 
@@ -144,6 +145,17 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 _NOT_JSON = re.compile(r'error parsing value for field "(\w+)" from source "EnvSettingsSource"')
 
 
+# Of a name's letters: a slip or a missing plural is above it, another word is below.
+_ALIKE = 0.75
+
+
+def _names() -> set[str]:
+    """The names of all settings, of whatever section."""
+    schema = Settings.model_json_schema()
+    sections = [schema, *schema.get("$defs", {}).values()]
+    return {name for section in sections for name in section.get("properties", {})}
+
+
 def _explain(error: ValidationError, file: Path | None) -> str:
     where = str(file) if file is not None else "settings"
     lines = [f"{where}: {error.error_count()} thing(s) to mend:"]
@@ -154,6 +166,8 @@ def _explain(error: ValidationError, file: Path | None) -> str:
             place = f"RUNG_{variable[1].upper()}"
             message = 'must hold JSON, for example RUNG_TIERS=\'["economy", "premium"]\''
         if item["type"] == "extra_forbidden":
-            message = "is not a setting of Rung; remove it or mend its spelling (docs/reference/settings.md lists all)"
+            meant = get_close_matches(str(item["loc"][-1]), _names(), n=1, cutoff=_ALIKE)
+            perhaps = f"perhaps {meant[0]}? Remove it or mend" if meant else "remove it or mend"
+            message = f"is not a setting of Rung; {perhaps} its spelling (docs/reference/settings.md lists all)"
         lines.append(f"  {place}: {message}")
     return "\n".join(lines)

@@ -98,7 +98,10 @@ def evaluate(
     *,
     logs: Logs,
     registry: Registry = HOME,
-    public_key: Annotated[list[str], typer.Option(help="Keys that are trusted; `registry init` prints yours.")],
+    public_key: Annotated[
+        list[str] | None, typer.Option(help="Keys that are trusted; by default that of --key.")
+    ] = None,
+    key: Key = KEY,
     tenant: Tenant = None,
     against: Annotated[str | None, typer.Option(help="A version; by default what was told at the time.")] = None,
     work: Work = WORK,
@@ -118,7 +121,7 @@ def evaluate(
     from training.learning.report import write_report
 
     with _user_errors():
-        reader = Reader(registry, public_key)
+        reader = Reader(registry, public_key or [_writer_of(key).public_key])
         since = fitted_until(reader, version) if since is None else since
         log = read_log(logs, tenant=tenant, since=since)
         base = reader.load(against) if against else None

@@ -13,6 +13,7 @@ import yaml
 from typer.testing import CliRunner
 
 from router.cli import build, main
+from router.configuration.ladder import build_ladder
 from router.configuration.settings import Settings
 from tests.second_looks import static_in_place_of_a_transformer
 
@@ -78,6 +79,10 @@ def test_init_writes_a_file_that_loads_and_does_not_overwrite_it(
     assert "sk-of-a-test" not in written
     loaded = Settings.model_validate(yaml.safe_load(written))
     assert [model.tier for model in loaded.models] == ["economy", "standard", "premium"]
+    suggested = build_ladder(Settings(), {"OPENAI_API_KEY": "sk-of-a-test"}).models
+    of_the_file = build_ladder(loaded, {"OPENAI_API_KEY": "sk-of-a-test"}).models
+    assert of_the_file == suggested, "prices of long prompts included"
+    assert any(model.price_rules for model in of_the_file.values())
     assert all(model.prices is not None for model in loaded.models)
     assert "ready" in run("models", "list")
     assert "is there already" in refused(capsys, monkeypatch, "init")

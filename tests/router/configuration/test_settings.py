@@ -68,7 +68,8 @@ MODEL = "{id: a, upstream: openai/x, tier: economy}"
 @pytest.mark.parametrize(
     ("text", "named"),
     [
-        ("servr: {port: 1}", ["servr", "is not a setting", "mend its spelling"]),
+        ("servr: {port: 1}", ["servr", "is not a setting", "perhaps server? Remove it or mend its spelling"]),
+        ("bogus: 3", ["bogus: is not a setting of Rung; remove it"]),
         ("server: {prot: 1}", ["server.prot", "is not a setting"]),
         ("server: {port: 99999}", ["server.port", "65535"]),
         ("server: {port: abc}\nquality: 3", ["2 thing(s)", "server.port", "quality"]),

@@ -148,6 +148,7 @@ def test_the_commands_fit_prove_promote_and_roll_back(logs: str, tmp_path: Path)
     trusted = ["--registry", str(tmp_path / "reg"), "--public-key", public]
     proof = json.loads(call("evaluate", "global-1", *trusted, *work, "--json"))
     assert proof["passed"]
+    assert json.loads(call("evaluate", "global-1", *where, *work, "--json"))["passed"], "the key's own public half"
     assert proof["about"]["since"] == told["fitted_until"]
     assert proof["about"]["decisions"] == 600
     call("promote", "global-1", "--logs", logs, *where)
