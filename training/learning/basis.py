@@ -1,12 +1,12 @@
 """What learnt heads are linear in: the main components of a kernel over the log, and what the base model says.
 
     phi(x) = [F, o]
-    k(x, x') = exp(-|m - m'|^2 / 2 WIDTH^2) + exp(-|v - v'|^2 / 2 WIDTH^2) + LINEAR^2 z.z'
+    k(x, x') = sum over views v of exp(-|v - v'|^2 / 2 WIDTH^2) + LINEAR^2 z.z'
     F.F' ~ k           its COMPONENTS main components over the log's own queries (Schoelkopf et al. 1998; Nystroem)
 
-v is the network's input: the vector's direction beside the features. m is the same seen by a learnt metric (training.
-learning.metric): the few directions in which public data found that questions differ for models. z is the standardised
-input, o the base network's raw outputs (what the public data taught: the warm start).
+The views: the vector's direction beside the features; the features alone; and m, the input seen by a learnt metric
+(training.learning.metric): the few directions in which public data found that questions differ for models. z is the
+standardised input, o the base network's raw outputs (what the public data taught: the warm start).
 
 A network of one hidden layer has no such kernel, but F is smooth, and rectified units near queries c of the log can say
 it (the share of F that they leave out is noise that a head would be penalised for anyway):
@@ -133,7 +133,8 @@ def _components(centred: Floats, seen: Floats | None, embedded: int) -> Floats:
     """(n, k) main components of the kernel, each of the length that the kernel gives it."""
     direction = centred[:, :embedded] / np.sqrt(np.maximum((centred[:, :embedded] ** 2).sum(1, keepdims=True), LEAST))
     even = centred * _by_length(centred, embedded)
-    views = [np.concatenate([direction, even[:, embedded:]], axis=1), *([] if seen is None else [seen])]
+    features = even[:, embedded:]
+    views = [np.concatenate([direction, features], axis=1), features, *([] if seen is None else [seen])]
     first = slice(0, KERNEL_SAMPLE)
     kernel = LINEAR**2 * (even @ even[first].T)
     for view in views:

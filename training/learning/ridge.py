@@ -31,7 +31,7 @@ Integers = NDArray[np.integer[Any]]
 
 FOLDS: Final = 5
 SHARED: Final = (10.0, 30.0, 100.0)  # l0: labels' worth of belief that no query differs from another
-APART: Final = (30.0, 100.0, 300.0)  # l1: that no model does in what queries are hard for it; below, noise is learnt
+APART: Final = (10.0, 30.0, 100.0)  # l1: that models do not differ in what is hard for them
 GRID: Final = tuple(product(SHARED, APART))
 ROUNDS: Final = 12  # of the alternation; more change no prediction by 1e-3
 CHUNK: Final = 8_192  # rows of phi at once: 25 MB

@@ -71,7 +71,7 @@ def test_phi_has_the_inner_products_of_the_kernel(metric: np.ndarray | None) -> 
     even = np.concatenate([p / np.sqrt((p**2).sum(1).mean()) for p in parts], axis=1)
     seen = even.copy()
     seen[:, :embedded] = parts[0] / np.linalg.norm(parts[0], axis=1, keepdims=True)
-    kernel = LINEAR**2 * even @ even.T + bumps(seen)
+    kernel = LINEAR**2 * even @ even.T + bumps(seen) + bumps(seen[:, embedded:])
     if metric is not None:
         by_metric = (z / bare.gain) @ metric
         by_metric /= by_metric.std(axis=0)
