@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from classifier.artefact import DEFAULT, load, save
 from classifier.model import DifficultyModel
 from training.default import GOLDEN
-from training.engine import Engine, LocalEngine, one_thread
+from training.engine import Engine, LocalEngine
 from training.learning.basis import UNITS
 from training.learning.dataset import data_hash, rows_of, split
 from training.learning.heads import learn
@@ -101,8 +101,7 @@ def fit(
     say("looking for poison")
     if start is not None and start.inputs.schema != base.inputs.schema:
         start = None  # its heads read other numbers
-    with one_thread():  # small matrices: threads cost more than they bring
-        found = quarantine(log, base, recipe.base, recipe.limits)
+    found = quarantine(log, base, recipe.base, recipe.limits)
     clean = log.with_labels(found.labels)
     older, held = split(clean, recipe.holdout)
     rows = rows_of(clean, older, FOLDS)

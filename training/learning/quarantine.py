@@ -25,6 +25,7 @@ from sklearn.linear_model import Ridge
 
 from classifier.model import DifficultyModel
 from policies.word_runs import read_runs
+from training.engine import one_thread
 from training.learning.ingest import Labels, Log
 from training.learning.vectors import inputs_of, texts_of, word_runs_of
 
@@ -92,7 +93,10 @@ class Found:
 
 def quarantine(log: Log, base: DifficultyModel, artefact: str, limits: Limits) -> Found:
     """Set suspect labels aside and bound what is left."""
-    suspects, bad = _scan(log, base, artefact) if limits.scan and len(log.labels) else ((), np.zeros(0, np.int64))
+    suspects, bad = (), np.zeros(0, np.int64)
+    if limits.scan and len(log.labels):
+        with one_thread():  # its matrices are small: threads cost more than they bring
+            suspects, bad = _scan(log, base, artefact)
     kept = np.setdiff1d(np.arange(len(log.labels)), bad)
     labels = log.labels.take(kept)
     weight, scaled = bounded(log, labels, limits)
