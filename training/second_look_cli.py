@@ -88,7 +88,7 @@ def bar(steps: Iterable[int], total: int) -> Iterable[int]:
     """A bar over batches of texts."""
     from tqdm import tqdm
 
-    return tqdm(steps, total=total, desc="batches of texts", leave=False)
+    return tqdm(steps, total=total, desc="batches of texts", leave=False, disable=None)
 
 
 def _say(phase: str) -> None:

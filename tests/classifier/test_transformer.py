@@ -69,6 +69,13 @@ def test_of_a_long_text_the_beginning_and_the_end_are_read(encoder: OnnxEncoder)
     assert one.tolist() == other.tolist() == third.tolist()
 
 
+@pytest.mark.parametrize("text", ["\ud800 lone", "\x00", "one " * 50_000, "你好" * 3_000, "a" * 200_000])
+def test_hostile_texts_have_vectors_by_either_way(encoder: OnnxEncoder, text: str) -> None:
+    vector = encoder.encode_many([text])[0]
+    assert np.isfinite(vector).all()
+    assert vector.tolist() == encoder.encode(read(text), np.empty(0, np.intp)).tolist()
+
+
 def test_inputs_are_those_of_one_text_whatever_the_way(encoder: OnnxEncoder) -> None:
     inputs = inputs_for(encoder, load_default().inputs.vocabulary)
     assert isinstance(inputs, BatchInputs)
