@@ -124,6 +124,15 @@ async def test_a_step_of_the_pacing_that_another_process_took_first_is_told_as_l
     assert lost == ["second"]
 
 
+async def test_what_is_under_way_are_open_holds_and_endings(store: Store) -> None:
+    settler, gate = Settler(store), asyncio.Event()
+    settler.watch(await reserved(store), lambda: 0)
+    settler.watch(await reserved(store, "h2"), lambda: 0)
+    settler.afterwards(gate.wait())
+    assert settler.under_way == 3
+    gate.set()
+
+
 async def test_spare_holds_are_released_at_no_cost_with_the_settlement(store: Store) -> None:
     settler = Settler(store)
     first = await reserved(store)

@@ -39,6 +39,7 @@ class FakeService:
     def __init__(self, *, stream: bool) -> None:
         self.stream, self.calls, self.gate, self.asked = stream, 0, asyncio.Event(), asyncio.Event()
         self.gate.set()
+        self.closed = 0
 
     async def chat(self, *_: Any) -> Reply | EventStream:
         self.calls += 1
@@ -47,8 +48,11 @@ class FakeService:
         return EventStream(self._frames(), {}) if self.stream else Reply(body=b"{}", headers={})
 
     async def _frames(self) -> AsyncGenerator[bytes]:
-        yield b"data: {}\n\n"
-        yield DONE
+        try:
+            yield b"data: {}\n\n"
+            yield DONE
+        finally:
+            self.closed += 1
 
 
 @pytest.fixture
@@ -83,6 +87,15 @@ async def test_a_stream_that_nobody_began_to_read_gives_its_claim_up(store: Stor
     assert isinstance(again, EventStream)
     assert [frame async for frame in again.frames] == [b"data: {}\n\n", DONE]
     assert door.service.calls == 2
+
+
+async def test_a_stream_that_its_client_leaves_is_closed_at_once(store: Store) -> None:
+    door = Door(store, stream=True)
+    reply = await door.ask()
+    assert isinstance(reply, EventStream)
+    assert await anext(reply.frames) == b"data: {}\n\n"
+    await reply.frames.aclose()
+    assert door.service.closed == 1
 
 
 async def test_a_request_that_is_cancelled_gives_its_claim_up(store: Store) -> None:

@@ -209,6 +209,18 @@ def freeze(store: Store, *moment: int) -> None:
     store.ledger.frozen_ms = store.books.frozen_ms = now_ms
 
 
+async def test_sums_of_windows_that_are_over_leave_the_checkpoint(store: Store) -> None:
+    await store.directory.create_tenant("acme")
+    for moment, cost in (((2026, 3, 31), 5), ((2026, 4, 2), 7)):
+        freeze(store, *moment)
+        await store.ledger.settle(await store.ledger.reserve("acme", f"h{cost}", 10), cost)
+        await store.books.compact("acme", keep=0)
+    kept = await store.connection.ask(Ask(("HGETALL", "b:{acme}:ckpt"), list))
+    sums = dict(zip(kept[::2], kept[1::2], strict=True))
+    del sums[b"upto"]
+    assert sums == {b"t|": b"12", b"m:2026-04|": b"7", b"d:2026-04-02|": b"7"}
+
+
 async def test_a_window_that_the_record_holds_in_part_is_left_as_it_is(store: Store) -> None:
     await store.directory.create_tenant("acme")
     freeze(store, 2026, 3, 31)

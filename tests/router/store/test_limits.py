@@ -87,6 +87,8 @@ async def test_places_are_given_back_and_a_dead_processs_places_expire(limiter: 
     for name in ("r1", "r2", "r2"):  # a request that is repeated keeps its place
         (await limiter.take("acme", name, limit, 0)).require()
     refused = await limiter.take("acme", "r3", limit, 0)
+    assert (refused.quotas[0].remaining, refused.quotas[0].wait_s) == (0, 1.0), "a place may be free at any moment"
+    assert refused.quotas[0].reset_s == CONCURRENCY_LEASE_S
     with pytest.raises(RateLimited, match="2 requests at once"):
         refused.require()
     await limiter.give("acme", "r1", limit, 0)
