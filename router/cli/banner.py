@@ -6,6 +6,7 @@ import os
 
 from policies.types import Model
 from router import __version__
+from router.configuration.careful import doubts
 from router.configuration.ladder import build_ladder
 from router.configuration.settings import Settings
 from router.resources.resources import Resources
@@ -27,6 +28,7 @@ def banner(settings: Settings, resources: Resources) -> str:
         lines.append(
             "decisions are made over the whole ladder; what waits for a key is served by the best rung that can."
         )
+    lines += [f"careful: {doubt}" for doubt in doubts(settings.tenants, ladder.models)]
     if resources.demo_key is None:
         lines += ["", f"make a key: {_how_to_make_a_key(settings)}"]
         return "\n".join(lines)

@@ -12,6 +12,7 @@ import yaml
 
 from policies.cases import differences
 from router.cli.dry import DryRun, open_dry_run
+from router.configuration.careful import doubts
 from router.configuration.settings import ConfigError
 
 app = typer.Typer(help="The policy of rung.yaml: check it, and test what it decides.", no_args_is_help=True)
@@ -26,6 +27,8 @@ def check() -> None:
     config = open_dry_run().config
     waiting = [model.id for model in config.ladder.catalog.models if not model.available]
     print(f"the configuration is good: {len(config.ladder.models)} models, policy version {config.policy.version}")
+    for doubt in doubts(config.settings.tenants, config.ladder.models):
+        print(f"careful: {doubt}")
     if waiting:
         print(f"waiting for a key: {', '.join(waiting)}")
 

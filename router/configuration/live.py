@@ -15,6 +15,7 @@ from pathlib import Path
 
 from policies.policy import Policy
 from router.configuration import settings as configuration
+from router.configuration.careful import doubts
 from router.configuration.declared import declared_policy
 from router.configuration.ladder import Ladder, build_ladder
 from router.configuration.settings import ConfigError, Settings
@@ -74,6 +75,8 @@ class Live:
             return False
         self.refused = ""
         self.reloads += 1
+        for doubt in doubts(self.current.settings.tenants, self.current.ladder.models):
+            log.warning("careful: %s", doubt)
         log.info("the changed configuration is in force: catalogue %s", self.current.ladder.catalog.version)
         return True
 

@@ -31,6 +31,22 @@ def cases(*listed: dict[str, object]) -> str:
     return "cases.yaml"
 
 
+def test_a_tenant_s_words_that_no_model_answers_to_are_told(tmp_path: Path) -> None:
+    models = fake_ladder("http://127.0.0.1:1/v1")
+    well = {"id": "well", "models": [models[0]["id"]]}
+    assert "careful" not in checked(tmp_path, {"models": models, "tenants": [well]})
+    slips = {"id": "slips", "models": ["smal"], "deny": ["larg"], "require_tags": ["eu"]}
+    told = checked(tmp_path, {"models": models, "tenants": [slips]})
+    assert "careful: tenant slips: `models` names 'smal'" in told
+    assert "careful: tenant slips: `deny` names 'larg'" in told
+    assert "careful: tenant slips: `require_tags` asks for 'eu', which no model bears" in told
+
+
+def checked(folder: Path, content: dict[str, object]) -> str:
+    (folder / "rung.yaml").write_text(yaml.safe_dump(content))
+    return run("policy", "check")
+
+
 def test_cases_that_decide_as_expected_pass() -> None:
     path = cases({"name": "greetings are cheap", "text": "Hi", "expect": {"max_allowance": 0, "max_cost_usd": 0.01}})
     told = run("policy", "test", path)
