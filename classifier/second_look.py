@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -58,21 +59,34 @@ class Second:
         )
 
 
+def weight_of(path: str | Path) -> float:
+    """The weight that an artefact for second looks names; a glance at its manifest and at the extra that it needs.
+
+    Raises:
+        ArtefactError: it is none; ModuleNotFoundError: its encoder's extra is not installed.
+    """
+    manifest = artefact.read_manifest(Path(path), by="second-look")
+    about: Any = manifest.get("second_look")
+    weight = about.get("weight") if isinstance(about, dict) else None
+    if not isinstance(weight, int | float) or not 0.0 <= weight <= 1.0:
+        remedy = f"`rung-train second-look --out {path}` writes one"
+        raise ArtefactError(f"{path} is no classifier for second looks; {remedy}")
+    if manifest["encoder"] == ONNX and find_spec("onnxruntime") is None:
+        raise ModuleNotFoundError(f"{path} needs ONNX Runtime: pip install 'rung[onnx]' (no torch comes with it)")
+    return float(weight)
+
+
 def load_second(path: str | Path, *, threads: int = 1) -> Second:
     """Load and check a classifier for second looks.
 
     Raises:
         ArtefactError: it is none, or it is not usable; ModuleNotFoundError: its encoder's extra is not installed.
     """
-    about: Any = artefact.read_manifest(Path(path), by="second-look").get("second_look")
-    weight = about.get("weight") if isinstance(about, dict) else None
-    if not isinstance(weight, int | float) or not 0.0 <= weight <= 1.0:
-        remedy = f"`rung-train second-look --out {path}` writes one"
-        raise ArtefactError(f"{path} is no classifier for second looks; {remedy}")
+    weight = weight_of(path)
     model: DifficultyModel = artefact.load(path, threads=threads)
     # ONNX Runtime is given one text after the other (`classifier.transformer`): the first need not wait for the last.
     together = 1 if model.inputs.encoder.name in {ONNX, STATIC} else TOGETHER
-    return Second(model=model, weight=float(weight), together=together)
+    return Second(model=model, weight=weight, together=together)
 
 
 def _between(first: float, second: float, weight: float) -> float:

@@ -31,6 +31,7 @@ from router.cli.session import reach_store
 from router.configuration import settings as configuration
 from router.configuration.settings import ConfigError, Settings
 from router.decision_log.process import WriterChild
+from router.estimation.second_look import check_second_look
 from router.resources.resources import Resources, inherited_resources, start_resources
 from router.wire.head import BoundedHead
 
@@ -57,6 +58,7 @@ def serve(
     settings = _settings(
         RUNG_CONFIG=config, RUNG_SERVER__HOST=host, RUNG_SERVER__PORT=port, RUNG_SERVER__WORKERS=workers
     )
+    check_second_look(settings.classifier.second_look)
     signal.signal(signal.SIGTERM, _leave)
     signal.signal(signal.SIGINT, _leave)
     with ExitStack() as stack:

@@ -11,12 +11,13 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from math import inf
 
 from classifier.artefact import ArtefactError
-from classifier.second_look import Second, load_second
+from classifier.second_look import Second, load_second, weight_of
 from classifier.types import Estimate, Query
 from policies.second_look import Looked
 from router.configuration.serving import SecondLookSettings
@@ -145,13 +146,26 @@ class SecondLooks:
             log.warning("the second look failed: %s (%d times so far); first estimates stand", what, self.failures)
 
 
+def check_second_look(chosen: SecondLookSettings | None) -> None:
+    """Look at what the settings name without loading it, before anything is started. Raises as `load_second_look`."""
+    if chosen is not None:
+        with _told_as_setting():
+            weight_of(chosen.artefact)
+
+
 def load_second_look(chosen: SecondLookSettings) -> Second:
     """The classifier that the settings name.
 
     Raises:
         ConfigError: it cannot be loaded; the message says how to mend it.
     """
-    try:
+    with _told_as_setting():
         return load_second(chosen.artefact, threads=chosen.threads)
+
+
+@contextmanager
+def _told_as_setting() -> Generator[None]:
+    try:
+        yield
     except (ArtefactError, ModuleNotFoundError, OSError) as error:
         raise ConfigError(f"classifier.second_look: {error}") from None

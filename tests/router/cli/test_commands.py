@@ -122,10 +122,11 @@ def test_a_second_look_that_cannot_be_loaded_is_one_line_that_says_how_to_mend_i
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (folder / "rung.yaml").write_text("classifier: {second_look: {artefact: nowhere}}", encoding="utf-8")
-    told = refused(capsys, monkeypatch, "route", "Hi")
-    assert "classifier.second_look" in told
-    assert "rung-train second-look" in told
-    assert len(told.splitlines()) == 1
+    for command in (["route", "Hi"], ["serve", "--port", "0"]):
+        told = refused(capsys, monkeypatch, *command)
+        assert "classifier.second_look" in told
+        assert "rung-train second-look" in told
+        assert len(told.splitlines()) == 1
 
 
 def test_models_list_shows_prices_and_what_waits_for_a_key() -> None:
