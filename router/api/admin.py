@@ -14,7 +14,7 @@ from starlette.responses import Response
 from typing_extensions import TypedDict
 
 from classifier.artefact import ArtefactError
-from classifier.assignments import MoveError, State
+from classifier.assignments import Assignment, MoveError, State
 from classifier.registry_writer import RegistryWriter
 from classifier.signing import SignatureError, Signer
 from router.api.access import gateway_of, json_object, json_reply
@@ -89,7 +89,7 @@ def _told(state: State) -> dict[str, Any]:
 
 
 async def promote(request: Request) -> Response:
-    """Let a version of the registry decide. Needs `registry.signing_key`.
+    """Let a version of the registry decide. Needs `registry.signing_key`, but where it only lifts a bar.
 
     Raises:
         InvalidRequest: the body is wrong. Conflict: the registry does not admit the move. NotAvailable: no signing key.
@@ -99,7 +99,10 @@ async def promote(request: Request) -> Response:
     fields = _checked(promote_adapter, await json_object(request, max_bytes=MAX_BODY_BYTES))
     watch, settings = _watch(gateway.classifiers), gateway.settings.registry
     tenant, version, why = fields.get("tenant"), fields["version"], fields.get("why") or ""
-    await _move(settings, lambda writer: writer.promote(version, tenant=tenant, why=why))
+    own = _of_the_state(watch, tenant)
+    only_barred = own is not None and own.active == version and version in await gateway.store.classifiers.barred()
+    if not only_barred:  # what the signed state names already needs no signature, only its bar lifted
+        await _move(settings, lambda writer: writer.promote(version, tenant=tenant, why=why))
     await gateway.store.classifiers.unbar(version, by=BY, why=why or "promoted again")
     await gateway.store.classifiers.note(
         {"action": "promote", "version": version, "tenant": tenant, "by": BY, "why": why}
@@ -149,11 +152,17 @@ def _watch(watch: ClassifierWatch | None) -> ClassifierWatch:
 
 def _active(watch: ClassifierWatch, tenant: str | None) -> str:
     """The version that a rollback bars."""
-    state = watch.state
-    own = None if state is None else state.everyone if tenant is None else state.tenants.get(tenant)
+    own = _of_the_state(watch, tenant)
     if own is None or own.active is None or own.active in watch.barred or own.previous is None:
         raise Conflict("There is nothing to roll back: nothing was promoted since.")
     return own.active
+
+
+def _of_the_state(watch: ClassifierWatch, tenant: str | None) -> Assignment | None:
+    """Who decides for everyone or for a tenant, as the signed state says."""
+    if watch.state is None:
+        return None
+    return watch.state.everyone if tenant is None else watch.state.tenants.get(tenant)
 
 
 async def _move(settings: RegistrySettings, move: Callable[[RegistryWriter], State]) -> None:

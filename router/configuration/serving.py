@@ -78,7 +78,7 @@ class RegistrySettings(Section):
     """Where promoted classifiers come from, and whose signature is trusted."""
 
     folder: Path | None = None
-    public_keys: list[str] = Field(default_factory=list[str])
+    public_keys: list[Annotated[str, Field(pattern=r"^[0-9a-fA-F]{64}$")]] = Field(default_factory=list[str])
     poll_s: Annotated[float, Field(ge=0.05, le=60)] = 1.0
     shadow_sample: Probability = 1.0
     # Only a gateway that shall promote by its admin API needs it.

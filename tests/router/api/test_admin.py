@@ -85,6 +85,11 @@ def test_promotion_and_rollback(gateway: Running, operator: httpx.Client) -> Non
     assert after["audit"][0]["why"] == "worse"
     assert [bar["version"] for bar in after["barred"]] == ([] if signs else ["own-1"])
     assert operator.post("/classifier/rollback", json={}).status_code == 409
+    if not signs:
+        lifted = told(operator.post("/classifier/promote", json={"version": "own-1", "why": "a false alarm"}))
+        assert (lifted["active"], lifted["barred"]) == ("own-1", [])
+        assert {"action": "unbar", "version": "own-1", "why": "a false alarm"}.items() <= lifted["audit"][1].items()
+        told(operator.post("/classifier/rollback", json={"why": "worse after all"}))
     assert f'version="{shipped}"' in httpx.get(f"{gateway.url}/metrics", timeout=30).text
 
 

@@ -69,6 +69,7 @@ MODEL = "{id: a, upstream: openai/x, tier: economy}"
     ("text", "named"),
     [
         ("servr: {port: 1}", ["servr", "is not a setting", "perhaps server? Remove it or mend its spelling"]),
+        ("registry: {folder: r, public_keys: [abc]}", ["registry.public_keys.0", "{64}"]),
         ("bogus: 3", ["bogus: is not a setting of Rung; remove it"]),
         ("server: {prot: 1}", ["server.prot", "is not a setting"]),
         ("server: {port: 99999}", ["server.port", "65535"]),
