@@ -118,6 +118,8 @@ async def test_an_answer_that_is_gone_is_no_answer_to_anybody(near_store: Store)
     await keep(near_store, "acme", "k1", CAPITAL, b"Lima")
     await near_store.connection.ask(Ask(("DEL", "b:{acme}:c:k1"), int))
     assert await found(near_store, "acme", SAME) is None
+    if isinstance(near_store.near, LocalNear):
+        assert len(near_store.near.index) == 0, "nobody asks the store for it again"
 
 
 async def test_an_error_or_a_partial_answer_leaves_no_question(near_store: Store) -> None:
