@@ -58,6 +58,12 @@ def tail(
         await store.directory.tenant(tenant)
         last = await store.decisions.latest(tenant, count)
         after = last[-1].cursor if last else "0-0"
+        if not last:
+            print(
+                f"no decisions of {tenant} are in the store (`rung logs export` has older ones)",
+                file=sys.stderr,
+                flush=True,
+            )
         for content in await store.decisions.read(tenant, last):
             _show(orjson.loads(content), as_json=as_json)
         while follow:

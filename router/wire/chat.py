@@ -391,6 +391,8 @@ def _as_invalid_request(error: ValidationError) -> InvalidRequest:
         message = f"`{param}` is missing."
     elif kind == "extra_forbidden":
         message = f"`{param}` is not a field that Rung knows; remove it or mend its spelling."
+    elif kind == "too_short" and first.get("ctx", {}).get("min_length") == 1:
+        message = f"`{param}` must not be empty."
     elif kind.startswith("union_tag"):
         tag = "role" if param.startswith("messages[") and param.endswith("]") and ".content" not in param else "type"
         param = f"{param}.{tag}"

@@ -316,6 +316,11 @@ def test_the_cache_tells_what_it_saved_and_forgets_a_tenant(folder: Path) -> Non
     assert "acme 2026-11: $0.00 saved by 0 answers to equal questions (hit)" in told
 
 
+def test_a_tail_without_decisions_says_so() -> None:
+    run("tenants", "create", "acme")
+    assert "no decisions of acme are in the store" in run("logs", "tail", "--tenant", "acme")
+
+
 def test_a_budgets_terms_are_set_kept_and_forgotten(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -221,3 +221,8 @@ def test_any_bytes_in_a_wish_are_read_or_refused(headers: dict[bytes, bytes]) ->
         return
     assert read.quality is None or 0 <= read.quality <= 1
     assert read.max_cost_usd is None or 0 <= read.max_cost_usd <= 1e6
+
+
+def test_what_may_not_be_empty_is_told_in_words() -> None:
+    with pytest.raises(InvalidRequest, match="`messages` must not be empty"):
+        check_chat({"model": "auto", "messages": []})
