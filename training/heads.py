@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from classifier.inputs import Inputs
 from training.data import Matrix, folds
-from training.learners import Category, Kernel, Learner, Neighbours, Texts, Trees, Words
+from training.learners import Category, Kernel, Learner, Texts, Trees, Words
 from training.stacking import blended, stack_weights
 
 Floats = NDArray[np.floating[Any]]
@@ -72,7 +72,6 @@ class Heads:
             Words(),
             Category(train.categories.astype(str)),
             Trees(self._seed),
-            Neighbours(self._embedded),
             Kernel(self._seed, self._embedded),
         ]
 

@@ -1,18 +1,19 @@
 """The learners that heads are blended from: each predicts all columns of the targets, each fails in its own way.
 
-    words        ridge on TF-IDF of words, symbols and runs of up to three: what is asked about, verbatim
+    words        ridge on TF-IDF of words, pairs, openings and endings, answer options apart: what is asked about
     category     which category a question belongs to (by its words and by its vector), and how each model fares there
     trees        gradient-boosted trees on vector and features: interactions
-    neighbours   mean of the most similar questions
-    kernel       ridge on a Gaussian of vector and features: smooth where neighbours are rough
+    kernel       ridge on a Gaussian of vector and features: what similar questions say
 
-Ridge on the dense vector and a small network were tried too; the blend is no better with them.
+Ridge on the dense vector, a small network, means of the nearest questions (by the vector, and by categories' odds),
+means of clusters, and a kernel with latent semantic dimensions were tried too; the blend is no better with them.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, Final, Protocol, Self, cast
 
 import lightgbm
@@ -23,7 +24,7 @@ from sklearn.linear_model import Ridge
 
 from classifier.head import softmax
 from classifier.text import HEAD_CHARS
-from training.estimators import NeighbourMeans, PartScaler
+from training.estimators import PartScaler
 
 Floats = NDArray[np.floating[Any]]
 FEW: Final = 2_000  # questions; below, words that occur once may carry the category
@@ -42,6 +43,7 @@ LANDMARKS: Final = 2_000  # questions that the kernel compares with; its fit cos
 RIDGE: Final = 4.0  # of the kernel, in questions
 FEATURES: Final = 0.05  # what a deviation of a hand feature counts beside a vector of length 1
 _PART = re.compile(r"\w+|[^\w\s]")
+_OPTION = re.compile(r"\n\s{0,3}\(?[a-z][.):]\s")
 
 
 class Texts:
@@ -54,7 +56,7 @@ class Texts:
     def __init__(self, prompts: Sequence[str], x: Floats, embedded: int) -> None:
         self._scaler = PartScaler(embedded).fit(x)
         self._words = TfidfVectorizer(
-            min_df=2 if len(prompts) > FEW else 1, sublinear_tf=True, analyzer=cast("Any", _ngrams)
+            min_df=2 if len(prompts) > FEW else 1, sublinear_tf=True, analyzer=cast("Any", marks)
         )
         self.learnt = self._view(x, self._words.fit_transform(prompts))
 
@@ -155,22 +157,6 @@ class Trees:
         return np.stack([np.asarray(model.predict(view.z)) for model in self._models], axis=1) @ self._basis
 
 
-class Neighbours:
-    """`NeighbourMeans` on the vector."""
-
-    def __init__(self, embedded: int) -> None:
-        self._means = NeighbourMeans(embedded=embedded)
-
-    def fit(self, view: View, y: Floats) -> Self:
-        """See `Learner`."""
-        self._means.fit(view.x, y)
-        return self
-
-    def predict(self, view: View) -> Floats:
-        """See `Learner`."""
-        return self._means.predict(view.x)
-
-
 class Kernel:
     """Kernel ridge on a sample of landmarks (the subset of regressors, Williams and Seeger 2001)."""
 
@@ -210,7 +196,16 @@ def _gaussian(a: Floats, b: Floats) -> Floats:
     return np.exp(-np.maximum(distance, 0.0))
 
 
-def _ngrams(text: str) -> list[str]:
-    """Words and symbols of a text, and runs of two and three of them."""
-    parts = _PART.findall(text.lower()[:HEAD_CHARS])
-    return [" ".join(parts[i : i + n]) for n in (1, 2, 3) for i in range(len(parts) - n + 1)]
+def marks(text: str) -> list[str]:
+    """What a question is told by: its words, symbols and pairs of them, how it opens and ends; words of its options.
+
+    The options are told apart: `force` among answers says less of the subject than `force` in what is asked.
+    """
+    shown = text.lower()[:HEAD_CHARS]
+    options = _OPTION.search(shown)
+    asked = _PART.findall(shown[: options.start()] if options else shown)
+    offered = _PART.findall(_OPTION.sub(" ", shown[options.start() :])) if options else []
+    runs = [f"{a} {b}" for a, b in pairwise(asked)]
+    opening = ["< " + " ".join(asked[:n]) for n in (1, 2, 3, 4)]
+    ending = ["> " + " ".join(asked[-n:]) for n in (1, 2, 3)]
+    return [*asked, *runs, *opening, *ending, *(f"| {part}" for part in offered)]

@@ -10,7 +10,7 @@ import pytest
 from classifier import load_default
 from tests.training.results import made_up
 from training.data import Matrix, read_results, to_matrix
-from training.learners import Category, Kernel, Learner, Neighbours, Texts, Trees, Words
+from training.learners import Category, Kernel, Learner, Texts, Trees, Words, marks
 
 INPUTS = load_default().inputs
 EMBEDDED = INPUTS.sizes[0]
@@ -30,13 +30,11 @@ def new(name: str, train: Matrix) -> Learner:
             return Category(train.categories.astype(str))
         case "trees":
             return Trees(0)
-        case "neighbours":
-            return Neighbours(EMBEDDED)
         case _:
             return Kernel(0, EMBEDDED)
 
 
-@pytest.mark.parametrize("name", ["words", "category", "trees", "neighbours", "kernel"])
+@pytest.mark.parametrize("name", ["words", "category", "trees", "kernel"])
 def test_a_learner_beats_the_mean_and_repeats_itself(name: str, tmp_path: Path) -> None:
     train, test = matrix(tmp_path, 0), matrix(tmp_path, 1)
     x, asked = (INPUTS.compute_many(part.prompts.tolist()) for part in (train, test))
@@ -59,3 +57,13 @@ def test_trees_say_of_many_models_what_sets_them_apart(tmp_path: Path) -> None:
     assert said.shape == (len(test), 20)
     chosen = strong[said.argmax(axis=1)]
     assert (chosen == (test.categories == "hard")).mean() > 0.8
+
+
+_EDGES = ["< name", "< name a", "< name a force", "< name a force", "> force", "> a force", "> name a force"]
+
+
+def test_words_of_the_question_and_of_its_options_are_told_apart() -> None:
+    told = marks("What is force?\nA. mass\nB. force times time")
+    assert {"what", "what is", "< what is", "> force ?", "| mass", "| time"} <= set(told)
+    assert {"a", "b", "mass", "| what"}.isdisjoint(told)
+    assert marks("Name a force") == ["name", "a", "force", "name a", "a force", *_EDGES]
