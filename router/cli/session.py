@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import TypeVar
 
 from router.configuration import settings as configuration
@@ -53,17 +54,26 @@ def _tell_of_a_new_store(settings: Settings) -> None:
 
 
 def reach_store(settings: Settings, url: str) -> None:
-    """Come back where the store answers: a gateway says so before it starts anything. Raises StoreUnavailable."""
+    """Come back where the store answers with this gateway's books: it is told before anything is started.
+
+    Raises:
+        StoreUnavailable: it is away, or was emptied or replaced.
+    """
 
     async def reach() -> None:
-        await (await _connect(url, settings)).close()
+        await (await _connect(url, settings, memory=settings.store.data_dir / "store" / "epoch")).close()
 
     asyncio.run(reach())
 
 
-async def _connect(url: str, settings: Settings) -> Store:
+async def _connect(url: str, settings: Settings, *, memory: Path | None = None) -> Store:
     return await Store.connect(
-        url, pepper=read_pepper(settings), upkeep=False, reply_timeout_s=PATIENCE_S, connect_timeout_s=PATIENCE_S
+        url,
+        pepper=read_pepper(settings),
+        memory=memory,
+        upkeep=False,
+        reply_timeout_s=PATIENCE_S,
+        connect_timeout_s=PATIENCE_S,
     )
 
 
