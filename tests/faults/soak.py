@@ -26,9 +26,10 @@ SHARE = 0.7
 TICKS = os.sysconf("SC_CLK_TCK")
 SAMPLES = 40
 WARM_SHARE = 0.25  # the first quarter fills caches, pools and the interpreter's free lists
-# What a worker may grow by in an hour while its bounded memories fill (docs/reliability.md names them), and once they
-# are full, which takes some ten minutes: a leak of 100 bytes a request would be 50 MB/h.
-SLOPE_MB_H = 120.0
+# What a worker's bounded memories hold together when they are full (docs/reliability.md names them), which takes some
+# ten minutes. While they fill, a slope says how busy the machine was; how far they may grow is known at any time.
+MOST_GROWTH_MB = 50.0
+# Once they are full: a leak of 100 bytes a request would be 50 MB/h.
 FULL_SLOPE_MB_H = 30.0
 FULL_AFTER_MINUTES = 20.0
 SETTLED_EXTRA = 12  # descriptors or tasks that may come and go between two samples of an idle gateway
@@ -66,7 +67,7 @@ async def soak(folder: Path, *, minutes: float) -> list[Finding]:
     late, doubt = max(_slope_per_h(one.at, one.megabytes, after=0.5) for one in series.values())
     descriptors_slope = max(_slope_per_h(one.at, one.descriptors)[0] for one in series.values())
     tasks_slope = max(_slope_per_h(one.at, one.tasks)[0] for one in series.values())
-    long_enough = minutes >= 2
+    growth = max(one.megabytes[-1] - one.megabytes[0] for one in series.values())
     full = minutes >= FULL_AFTER_MINUTES
     peak = max(max(one.megabytes) for one in series.values())
     by_fifths = ", ".join(
@@ -78,16 +79,15 @@ async def soak(folder: Path, *, minutes: float) -> list[Finding]:
             name="a soak stays flat",
             done=f"{answered:,} mixed requests in {minutes:g} minutes ({answered / max(minutes * 60, 1):.0f}/s),"
             f" {WORKERS} processes, {share:.0%} of {os.cpu_count()} cores by the gateway and this rig",
-            figure=f"memory slope {slope:+.1f} MB/h a worker, of the last half {late:+.1f} +- {doubt:.1f}"
-            f" (peak {peak:.0f} MB; by fifths {by_fifths}); tasks idle {idle_tasks:.0f} ->"
-            f" {rested_tasks:.0f} (slope {tasks_slope:+.1f}/h), descriptors idle {idle} -> {rested}"
-            f" (slope {descriptors_slope:+.1f}/h); {crashes} tracebacks;"
+            figure=f"memory {growth:+.0f} MB a worker, slope {slope:+.1f} MB/h,"
+            f" of the last half {late:+.1f} +- {doubt:.1f} (peak {peak:.0f} MB; by fifths {by_fifths});"
+            f" tasks idle {idle_tasks:.0f} -> {rested_tasks:.0f} (slope {tasks_slope:+.1f}/h),"
+            f" descriptors idle {idle} -> {rested} (slope {descriptors_slope:+.1f}/h); {crashes} tracebacks;"
             f" {in_flight:g} requests in flight, {sum(held)} nano-dollars held",
-            bound=f"{SLOPE_MB_H:.0f} MB/h"
-            + ("" if long_enough else " (not judged: too short)")
-            + (f", of the last half {FULL_SLOPE_MB_H:.0f} MB/h" if full else "")
+            bound=f"+{MOST_GROWTH_MB:.0f} MB"
+            + (f", slope of the last half {FULL_SLOPE_MB_H:.0f} MB/h" if full else " (its slope: from 20 minutes on)")
             + f", +{SETTLED_EXTRA} tasks and descriptors, 1 in flight (this look), 0 held",
-            holds=(slope <= SLOPE_MB_H or not long_enough)
+            holds=growth <= MOST_GROWTH_MB
             and (late - doubt <= FULL_SLOPE_MB_H or not full)
             and rested <= idle + SETTLED_EXTRA
             and rested_tasks <= idle_tasks + SETTLED_EXTRA
