@@ -61,7 +61,7 @@ def test(cases: Annotated[Path, typer.Argument(help="A YAML file with the expect
 
 
 @app.command()
-def close(
+def margins(
     questions: Annotated[Path, typer.Argument(help="A file with a question on each line.")],
     quality: Annotated[float | None, typer.Option(min=0, max=1, help="The quality-cost dial, 0 to 1.")] = None,
 ) -> None:

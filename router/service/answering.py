@@ -268,7 +268,8 @@ class Answering:
         if model.price_rules and usage.input is not None:  # the plan knew a bound of the prompt's length only
             now_s = turn.inputs.now_s if turn.inputs is not None else None
             prices = prices_at(model, input_tokens=usage.input, now_s=now_s)
-        return bill(prices, usage, input_chars=input_chars(turn.request), output_chars=output_chars)
+        sent = 0 if usage.input is not None else input_chars(turn.request)  # reading it all again is for estimates
+        return bill(prices, usage, input_chars=sent, output_chars=output_chars)
 
     def _ending(self, turn: Turn, trail: Trail, charge: Bill, finish: str | None, answer: bytes | None) -> Ending:
         self._count(turn, trail.attempt, charge)

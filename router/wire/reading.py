@@ -150,6 +150,7 @@ _READ_OF_PART = {
     "input_audio": frozenset({"type", "input_audio"}),
 }
 _NOTHING: frozenset[str] = frozenset()
+_GIVEN = ("tools", "functions", "response_format", "prediction")
 
 
 def _bytes_beside(request: Mapping[str, Any]) -> int:
@@ -160,9 +161,6 @@ def _bytes_beside(request: Mapping[str, Any]) -> int:
         for part in _parts(message.get("content")):
             total += _bytes_but(part, _READ_OF_PART.get(part["type"], _NOTHING))
     return total
-
-
-_GIVEN = ("tools", "functions", "response_format", "prediction")
 
 
 def _bytes_but(fields: Mapping[str, Any], read: frozenset[str]) -> int:

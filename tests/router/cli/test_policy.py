@@ -108,15 +108,15 @@ def shares(told: str) -> list[float]:
     return [float(line.split()[1].rstrip("%")) for line in told.splitlines()[2:]]
 
 
-def test_close_tells_by_margin_how_many_decisions_are_close() -> None:
+def test_margins_tells_by_margin_how_many_decisions_are_close() -> None:
     Path("questions.txt").write_text("Hi\n\nName a city.\nProve that there are infinitely many primes.\n", "utf-8")
-    told = run("policy", "close", "questions.txt", "--quality", "0.8")
+    told = run("policy", "margins", "questions.txt", "--quality", "0.8")
     assert told.startswith("3 questions, no second look")
     assert shares(told) == sorted(shares(told))
     assert len(shares(told)) == len(policy.MARGINS)
 
 
-def test_close_tells_what_a_second_look_changes(tmp_path: Path) -> None:
+def test_margins_tells_what_a_second_look_changes(tmp_path: Path) -> None:
     artefact = static_in_place_of_a_transformer(tmp_path / "second", harder=4.0)
     looking = {"artefact": str(artefact), "margin": 1e-9}
     content = {"models": fake_ladder("http://127.0.0.1:1/v1"), "classifier": {"second_look": looking}}
@@ -124,13 +124,13 @@ def test_close_tells_what_a_second_look_changes(tmp_path: Path) -> None:
     Path("questions.txt").write_text(
         "Name one city of the region number 3.\nName one city of Mongolia.\nWho wrote the first novel?\n", "utf-8"
     )
-    told = run("policy", "close", "questions.txt").splitlines()
+    told = run("policy", "margins", "questions.txt").splitlines()
     assert int(told[0].split(", ")[1].split()[0]) >= 1
     assert told[-1].split()[-1] == "100%"  # whatever changes was close by the widest margin
 
 
 @pytest.mark.parametrize("content", [b"", b"\n \n", b"\xff\xfe"])
-def test_close_needs_questions(content: bytes, capsys: pytest.CaptureFixture[str]) -> None:
+def test_margins_needs_questions(content: bytes, capsys: pytest.CaptureFixture[str]) -> None:
     Path("questions.txt").write_bytes(content)
     with pytest.raises(ConfigError, match=r"questions\.txt"):
-        policy.close(Path("questions.txt"))
+        policy.margins(Path("questions.txt"))
