@@ -88,17 +88,15 @@ def prices_at(model: Model, *, input_tokens: int, now_s: float | None = None) ->
 
 
 def _in_force(rule: PriceRule, now_s: float | None) -> bool:
-    if rule.hours_utc is None and rule.weekdays is None:
-        return True
     if now_s is None:
-        return False
+        return rule.hours_utc is None and rule.weekdays is None
     day, second = divmod(int(now_s), 86_400)
-    if rule.weekdays is not None and (day + _EPOCH_WEEKDAY) % 7 not in rule.weekdays:
-        return False
-    if rule.hours_utc is None:
-        return True
-    first, last = rule.hours_utc
-    hour = second // 3600
+    on_day = rule.weekdays is None or (day + _EPOCH_WEEKDAY) % 7 in rule.weekdays
+    return on_day and (rule.hours_utc is None or _between(*rule.hours_utc, hour=second // 3600))
+
+
+def _between(first: int, last: int, *, hour: int) -> bool:
+    """Whether an hour lies from the first to before the last, over midnight where the first is the larger."""
     return first <= hour < last if first <= last else hour >= first or hour < last
 
 

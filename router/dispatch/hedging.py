@@ -74,10 +74,10 @@ def second(first: Attempt, plan: Sequence[Attempt], endpoints: Sequence[str], sh
     Args:
         first: what is slow. plan: of which it is one. endpoints: who runs each of them. shut: models to keep away from.
     """
-    own = next((where for attempt, where in zip(plan, endpoints, strict=True) if attempt.model == first.model), "")
+    own = endpoints[plan.index(first)]
     fit = [
-        (where == own, place, attempt)
-        for place, (attempt, where) in enumerate(zip(plan, endpoints, strict=True))
+        (attempt, where)
+        for attempt, where in zip(plan, endpoints, strict=True)
         if attempt.tier == first.tier and attempt.model != first.model and attempt.model not in shut
     ]
-    return min(fit, default=(False, 0, None), key=lambda one: one[:2])[2]
+    return min(fit, default=(None, ""), key=lambda one: one[1] == own)[0]  # the plan's first of several

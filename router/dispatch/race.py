@@ -70,10 +70,10 @@ class Race:
                     running |= {} if other is None else {self._begin(field, other): other}
                     continue
                 ended = next((task for task in done if task.exception() is None), next(iter(done)))
-                course.current = running.pop(ended)
+                course.current = ran = running.pop(ended)
                 if ended.exception() is None or not running:
                     return ended.result()
-                await self._fell(ended, field, course)
+                await self._fell(ended, ran, field, course)
         except asyncio.CancelledError:
             course.current = None  # whoever is still asked is booked below
             raise
@@ -102,10 +102,10 @@ class Race:
         self._health.called(other.model)
         return other
 
-    async def _fell(self, ended: asyncio.Task[Any], field: Field[Any], course: Course) -> None:
-        """Note the failure of one of two; the other goes on."""
-        error, fallen = ended.exception(), course.current
-        if fallen is None or not isinstance(error, UpstreamError | Starved):
+    async def _fell(self, ended: asyncio.Task[Any], fallen: Attempt, field: Field[Any], course: Course) -> None:
+        """Note the failure of one of two; the other goes on. What is no failure of a provider's ends the race."""
+        error = ended.exception()
+        if not isinstance(error, UpstreamError | Starved):
             ended.result()
             return
         self._on_end(fallen, field.targets, course, error)

@@ -37,18 +37,24 @@ def bill(prices: Prices, usage: Usage, *, input_chars: int, output_chars: int) -
         usage: as reported; None in it means "not reported", which is not zero.
         input_chars, output_chars: characters sent and produced, to estimate what was not reported.
     """
-    used = Usage(
-        input=_or_estimate(usage.input, input_chars),
-        cached_read=usage.cached_read or 0,
-        cached_write=usage.cached_write or 0,
-        output=_or_estimate(usage.output, output_chars),
-        reasoning=usage.reasoning,
-    )
+    sent, made = _or_estimate(usage.input, input_chars), _or_estimate(usage.output, output_chars)
+    read, written = usage.cached_read or 0, usage.cached_write or 0
+    used = Usage(input=sent, cached_read=read, cached_write=written, output=made, reasoning=usage.reasoning)
     try:
-        return Bill(cost_nano=_price(prices, used), prices=prices, usage=used, estimated=not usage.reported)
+        cost = cost_nano(
+            prices,
+            input_tokens=sent,
+            output_tokens=made,
+            cached_read=read,
+            cached_write=written,
+            reasoning=usage.reasoning,
+        )
     except ValueError:  # parts larger than their whole: bill the whole, without the parts
-        whole = Usage(input=max(0, used.input or 0), cached_read=0, cached_write=0, output=max(0, used.output or 0))
-        return Bill(cost_nano=_price(prices, whole), prices=prices, usage=whole, estimated=True)
+        sent, made = max(0, sent), max(0, made)
+        whole = Usage(input=sent, cached_read=0, cached_write=0, output=made)
+        cost = cost_nano(prices, input_tokens=sent, output_tokens=made)
+        return Bill(cost_nano=cost, prices=prices, usage=whole, estimated=True)
+    return Bill(cost_nano=cost, prices=prices, usage=used, estimated=not usage.reported)
 
 
 def with_lost(charge: Bill, lost_nano: int) -> Bill:
@@ -60,14 +66,3 @@ def with_lost(charge: Bill, lost_nano: int) -> Bill:
 
 def _or_estimate(reported: int | None, chars: int) -> int:
     return -(-chars // CHARS_PER_TOKEN) if reported is None else reported
-
-
-def _price(prices: Prices, usage: Usage) -> int:
-    return cost_nano(
-        prices,
-        input_tokens=usage.input or 0,
-        output_tokens=usage.output or 0,
-        cached_read=usage.cached_read or 0,
-        cached_write=usage.cached_write or 0,
-        reasoning=usage.reasoning,
-    )

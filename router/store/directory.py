@@ -53,7 +53,7 @@ class Directory:
         self.epoch = ""
         self._known: dict[str, Principal | None] = {}
         self._opened: Recent[str, bytes] = Recent(REMEMBERED)
-        self._memory_key = secrets.token_bytes(32)
+        self._memory_key = secrets.token_bytes()
         self._revision = -1
         self._confirmed_at = float("-inf")
 
@@ -79,7 +79,7 @@ class Directory:
 
     def _opens(self, given: Token, mac: str) -> bool:
         """Whether the secret is the key's; what has opened it once is known again by a quicker hash of this process."""
-        seen = blake2b(given.secret.encode(), key=self._memory_key, digest_size=32).digest()
+        seen = blake2b(given.secret.encode(), key=self._memory_key).digest()
         if hmac.compare_digest(self._opened.get(mac) or b"", seen):
             return True
         if not given.opens(mac, self._pepper):

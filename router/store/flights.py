@@ -10,6 +10,8 @@ Followers ask again rather than block, because a blocked socket would hold up ev
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -64,15 +66,14 @@ class Flights:
 
     async def follow(self, tenant: str, key: str, request_id: str, wait_s: float = WAIT_S) -> Look:
         """Wait until the answer is there, or this request has to call: as the new leader, or alone."""
-        pause_s = FIRST_PAUSE_S
-        try:
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(wait_s):
-                while (look := await self.look(tenant, key, request_id)).role is Role.FOLLOW:
+                for pause_s in pauses_s():
+                    look = await self.look(tenant, key, request_id)
+                    if look.role is not Role.FOLLOW:
+                        return look
                     await asyncio.sleep(pause_s)
-                    pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
-        except TimeoutError:
-            return Look(role=Role.ALONE)
-        return look
+        return Look(role=Role.ALONE)
 
     def land_ask(self, tenant: str, key: str, request_id: str, *, stored: bool) -> Ask[bool]:
         """End a leader's flight, for a pipeline; after the answer was put into the cache, or without one."""
@@ -84,6 +85,14 @@ class Flights:
             return await self._executor.ask(self.land_ask(tenant, key, request_id, stored=stored))
         except StoreUnavailable:
             return False
+
+
+def pauses_s() -> Iterator[float]:
+    """How long a follower waits between its looks, in seconds, without an end: ever longer, up to the longest."""
+    pause_s = FIRST_PAUSE_S
+    while True:
+        yield pause_s
+        pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
 
 def read_look(reply: Reply) -> Look:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from fractions import Fraction
+from math import ceil
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from policies.catalog import Catalog
-from policies.cost import cost_nano, expected_nano, prices_at, usd, worst_nano
+from policies.cost import cost_nano, dearest_input, dearest_output, expected_nano, prices_at, usd, worst_nano
 from policies.decide import decide
 from policies.types import Demand, Model, PriceRule, Prices
 from tests.policies.ladders import MINI, USD, ask
@@ -102,10 +103,25 @@ def test_no_usage_within_the_cap_costs_more_than_the_worst_case(
         cached_write=prompt,
     )
     expected = expected_nano(prices, input_tokens=prompt, answer=answer, thinking=thought, choices=choices)
+    assert worst == ceil(Fraction(prompt * 2 * pin + choices * (answer + thought) * pout, 1_000_000))
     assert worst >= spent
     assert worst >= expected
     produced = choices * (answer + thought)
     assert expected == cost_nano(prices, input_tokens=prompt, output_tokens=produced, reasoning=choices * thought)
+
+
+def test_what_is_free_costs_nothing_at_worst() -> None:
+    free = Prices(input=0, output=0)
+    assert (dearest_input(free), dearest_output(free)) == (0, 0)
+    assert worst_nano(free, input_tokens=2_000_000, max_tokens=2_000_000) == 0
+
+
+def test_the_dearest_price_of_a_token_is_whichever_of_its_prices_is_highest() -> None:
+    prices = Prices(input=3, output=5, cache_read=1, cache_write=4, reasoning=6)
+    assert (dearest_input(prices), dearest_output(prices)) == (4, 6)
+    assert dearest_input(replace(prices, cache_read=9)) == 9
+    assert dearest_input(replace(prices, input=7)) == 7
+    assert dearest_output(replace(prices, output=8)) == 8
 
 
 @pytest.mark.parametrize(
@@ -140,6 +156,13 @@ def test_an_off_peak_price_holds_over_midnight(hour: float, cheap: bool):
     assert (prices_at(model, input_tokens=1, now_s=1e9 - 1e9 % 86_400 + hour * HOUR) is NIGHT) is cheap
 
 
+@given(st.integers(0, 23), st.integers(0, 24), st.integers(0, 23))
+def test_hours_hold_from_the_first_to_before_the_last(first: int, last: int, hour: int):
+    model = tiered(PriceRule(prices=NIGHT, hours_utc=(first, last)))
+    held = set(range(first, last)) if first <= last else {*range(first, 24), *range(last)}
+    assert (prices_at(model, input_tokens=1, now_s=1e9 - 1e9 % 86_400 + hour * HOUR) is NIGHT) is (hour in held)
+
+
 def test_hours_within_a_day_and_days_of_the_week_are_read_in_utc():
     monday = 4 * 24 * HOUR
     office = tiered(PriceRule(prices=LONG, hours_utc=(9, 17), weekdays=frozenset({0, 1, 2, 3, 4})))
@@ -152,6 +175,8 @@ def test_hours_within_a_day_and_days_of_the_week_are_read_in_utc():
 
 def test_without_a_clock_rules_that_need_one_do_not_hold():
     assert prices_at(tiered(PriceRule(prices=NIGHT, hours_utc=(0, 24))), input_tokens=1) is DAY_PRICE
+    assert prices_at(tiered(PriceRule(prices=NIGHT, weekdays=frozenset(range(7)))), input_tokens=1) is DAY_PRICE
+    assert prices_at(tiered(PriceRule(prices=NIGHT, from_input_tokens=1)), input_tokens=1) is NIGHT
 
 
 def test_the_first_rule_that_holds_wins():

@@ -175,7 +175,12 @@ async def test_a_second_that_fails_leaves_the_first_to_answer(bench: Bench, stre
     bench.upstreams["a"].say(Answer(gate=gate, text="first"))
     bench.upstreams["b"].say(Answer(status=503))
     course = Purse(100).course()
-    trail, body = await bench.ask_both(stream, course, then=gate)
+    asking = asyncio.create_task(bench.ask(stream, course))
+    async with asyncio.timeout(5):
+        while not course.tried:  # noqa: ASYNC110 - until the second's failure is noted
+            await asyncio.sleep(0.01)
+    gate.set()
+    trail, body = await asking
     assert (trail.attempt.model, trail.number, trail.lost_nano) == ("a", 2, 0)
     assert b"first" in body
     assert [tried.attempt.model for tried in course.tried] == ["b"]
@@ -238,6 +243,7 @@ def test_the_delay_is_the_quantile_of_the_last_times_and_no_shorter_than_the_lea
     assert hedges.delay_s("a", TERMS, stream=False) == 195.0
     assert hedges.delay_s("a", Terms(quantile=0.5, least_delay_s=0.05, share=1), stream=False) == 150.0
     assert hedges.delay_s("a", Terms(quantile=0.5, least_delay_s=500, share=1), stream=False) == 500
+    assert hedges.delay_s("a", Terms(quantile=1.0, least_delay_s=0.05, share=1), stream=False) == 199.0
 
 
 def test_hedges_come_in_a_burst_and_then_at_their_share() -> None:
@@ -255,11 +261,14 @@ def test_hedges_come_in_a_burst_and_then_at_their_share() -> None:
 
 
 def test_the_second_is_of_the_tier_another_model_and_rather_of_another_provider() -> None:
-    plan = (attempt("a"), attempt("b"), attempt("c"), attempt("d", tier="u"))
-    where = ("x", "x", "y", "z")
-    assert second(plan[0], plan, where, ()) == plan[2]
-    assert second(plan[0], plan, where, ("c",)) == plan[1]
-    assert second(plan[0], plan, where, ("b", "c")) is None
+    plan = (attempt("a"), attempt("b"), attempt("c"), attempt("d", tier="u"), attempt("e"))
+    where = ("x", "x", "y", "z", "y")
+    assert second(plan[0], plan, where, ()) == plan[2], "the plan's order among those of other providers"
+    assert second(plan[0], plan, where, ("c",)) == plan[4]
+    assert second(plan[0], plan, where, ("c", "e")) == plan[1]
+    assert second(plan[0], plan, where, ("b", "c", "e")) is None
+    assert second(plan[2], plan, where, ()) == plan[0], "another provider than the slow one's own"
+    assert second(plan[2], plan, where, ("a", "b")) == plan[4]
     assert second(plan[3], plan, where, ()) is None
 
 

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from itertools import islice
 
 import pytest
 
 from router.store import AnswerCache, Flights, Limits, Role, Store, embedded, rules
 from router.store.connection import Connection
+from router.store.flights import pauses_s
 from router.store.scripts import Ask
 from router.store.store import Answer
 
@@ -84,6 +86,10 @@ async def test_a_follower_does_not_wait_for_ever(connection: Connection) -> None
     flights = Flights(connection)
     await flights.look("acme", "k", "leader")
     assert (await flights.follow("acme", "k", "r", wait_s=0.1)).role is Role.ALONE
+
+
+def test_a_follower_looks_soon_and_then_less_and_less_often() -> None:
+    assert list(islice(pauses_s(), 6)) == [0.02, 0.04, 0.08, 0.16, 0.2, 0.2]
 
 
 async def test_another_tenants_flight_is_another(connection: Connection) -> None:
