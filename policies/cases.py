@@ -30,6 +30,17 @@ def differences(chosen: Candidate, expected: Mapping[str, object]) -> tuple[str,
             `max_cost_usd`.
 
     Raises:
+        CatalogError: as `check_expected` says.
+    """
+    check_expected(expected)
+    told = (_COMPARISONS[name](chosen, value) for name, value in expected.items())
+    return tuple(words for words in told if words)
+
+
+def check_expected(expected: Mapping[str, object]) -> None:
+    """Whether a choice can be held against this.
+
+    Raises:
         CatalogError: something is expected that cannot be, or nothing at all.
     """
     if not expected:
@@ -37,8 +48,9 @@ def differences(chosen: Candidate, expected: Mapping[str, object]) -> tuple[str,
     unknown = sorted(expected.keys() - _COMPARISONS.keys())
     if unknown:
         raise CatalogError(f"A case cannot expect {', '.join(unknown)}; known are {', '.join(_COMPARISONS)}.")
-    told = (_COMPARISONS[name](chosen, value) for name, value in expected.items())
-    return tuple(words for words in told if words)
+    for name, value in expected.items():
+        if name not in _NAMES:
+            _number(name, value)
 
 
 def _one_of(what: str, actual: str, value: object) -> str:
@@ -60,6 +72,7 @@ def _bound(name: str, actual: Decimal, shown: str, value: object) -> str:
     return "" if kept else f"{name.partition('_')[2]} is {shown}, {side} {limit}"
 
 
+_NAMES = frozenset({"model", "tier"})  # what is expected of them is words; of all others, a number
 _COMPARISONS: Mapping[str, Comparison] = {
     "model": lambda c, v: _one_of("the model", c.model, v),
     "tier": lambda c, v: _one_of("the tier", c.tier, v),

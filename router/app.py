@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from fastapi import FastAPI
@@ -28,13 +28,19 @@ from router.wire.errors import on_client_gone, on_http_error, on_rung_error, on_
 CHAT_PATH = "/v1/chat/completions"
 
 
-def create_app(settings: Settings | None = None, resources: Resources | None = None) -> FastAPI:
+def create_app(
+    settings: Settings | None = None,
+    resources: Resources | None = None,
+    *,
+    on_ready: Callable[[], None] = lambda: None,
+) -> FastAPI:
     """The application.
 
     Args:
         settings: the configuration; read from the environment and `rung.yaml` where it is absent.
         resources: a store and a local model that somebody else has started (`rung serve` does, before it starts worker
             processes); otherwise the application starts what it needs and stops it at its end.
+        on_ready: called once, when a request would not wait any more.
     """
     settings = settings or configuration.load()
     metrics = Metrics(
@@ -50,6 +56,8 @@ def create_app(settings: Settings | None = None, resources: Resources | None = N
                 owned = await asyncio.to_thread(start_resources, settings)
                 stack.callback(owned.stop)
             app.state.gateway = await open_gateway(settings, owned, metrics, stack)
+            telling = asyncio.create_task(_tell(app.state.gateway.warmed, on_ready))
+            stack.callback(telling.cancel)
             yield
 
     app = _Application(
@@ -72,6 +80,11 @@ def create_app(settings: Settings | None = None, resources: Resources | None = N
     hot = HotPath(app.build_middleware_stack(), method="POST", path=CHAT_PATH, endpoint=chat.chat_completions)
     app.middleware_stack = Envelope(hot, in_flight=metrics.in_flight)
     return app
+
+
+async def _tell(warmed: asyncio.Event, on_ready: Callable[[], None]) -> None:
+    await warmed.wait()
+    on_ready()
 
 
 class _Application(FastAPI):

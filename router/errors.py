@@ -11,7 +11,8 @@ RungError
 ├── Forbidden                 403  the key is good, but not for this
 ├── NotFound                  404
 │   └── ModelNotFound         404
-├── Conflict                  409  an idempotency key is in flight
+├── Conflict                  409  what is there does not admit it; the message says how it would
+│   └── IdempotencyInFlight   409  a request with this idempotency key is under way
 ├── IdempotencyMismatch       422  an idempotency key was used with another body
 ├── RateLimited               429  come back after `retry_after_s`
 ├── BudgetExhausted           429  the money is gone; retrying at once is useless
@@ -126,10 +127,16 @@ class ModelNotFound(NotFound):
 
 
 class Conflict(RungError):
-    """An equal idempotency key is in flight."""
+    """What is there does not admit what was asked: it exists already, has ended, or something is not set up."""
 
     status = 409
     type = "invalid_request_error"
+    code = "conflict"
+
+
+class IdempotencyInFlight(Conflict):
+    """A request with this idempotency key is under way."""
+
     code = "idempotency_key_in_use"
 
 

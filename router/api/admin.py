@@ -21,7 +21,7 @@ from router.api.access import gateway_of, json_object, json_reply
 from router.auth import presented_token
 from router.configuration.serving import RegistrySettings
 from router.errors import DRAINING as SHUTTING_DOWN
-from router.errors import Conflict, Draining, Forbidden, InvalidRequest, NotAvailable
+from router.errors import Conflict, Draining, Forbidden, InvalidRequest
 from router.estimation.swap import ClassifierWatch
 
 MAX_BODY_BYTES = 16 * 1024
@@ -92,7 +92,7 @@ async def promote(request: Request) -> Response:
     """Let a version of the registry decide. Needs `registry.signing_key`, but where it only lifts a bar.
 
     Raises:
-        InvalidRequest: the body is wrong. Conflict: the registry does not admit the move. NotAvailable: no signing key.
+        InvalidRequest: the body is wrong. Conflict: the registry does not admit the move, or there is no signing key.
     """
     require_admin(request)
     gateway = gateway_of(request)
@@ -146,7 +146,7 @@ def require_admin(request: Request) -> None:
 
 def _watch(watch: ClassifierWatch | None) -> ClassifierWatch:
     if watch is None:
-        raise NotAvailable("There is no registry here: set `registry.folder` and `registry.public_keys`.")
+        raise Conflict("There is no registry here: set `registry.folder` and `registry.public_keys`.")
     return watch
 
 
@@ -167,8 +167,9 @@ def _of_the_state(watch: ClassifierWatch, tenant: str | None) -> Assignment | No
 
 async def _move(settings: RegistrySettings, move: Callable[[RegistryWriter], State]) -> None:
     if settings.folder is None or settings.signing_key is None:
-        raise NotAvailable(
-            "This gateway has no key to sign with (`registry.signing_key`): promote with `rung-train registry promote`."
+        raise Conflict(
+            "This gateway has no key to sign with: set `registry.signing_key`, or promote where the key is, with "
+            "`rung-train registry promote`."
         )
     try:
         writer = RegistryWriter(settings.folder, Signer.read(settings.signing_key), by=BY)
@@ -176,7 +177,7 @@ async def _move(settings: RegistrySettings, move: Callable[[RegistryWriter], Sta
     except (MoveError, ArtefactError) as error:
         raise Conflict(str(error)) from None
     except (SignatureError, OSError) as error:
-        raise NotAvailable(f"The registry could not be moved: {error}") from None
+        raise Conflict(f"The registry could not be moved: {error}") from None
 
 
 def _checked(adapter: TypeAdapter[Any], body: dict[str, Any]) -> Any:  # noqa: ANN401 - the adapter's type

@@ -11,7 +11,7 @@ from router.api.access import gateway_of, json_object, json_reply, principal_of
 from router.errors import IdempotencyMismatch
 from router.outcomes.feedback import MAX_BODY_BYTES, check_feedback, outcomes_of
 from router.outcomes.outcome import RELIABILITY, reliability
-from router.store import Taken
+from router.store import FEEDBACK, Taken
 from router.tenants.policy import rules_of
 from router.wire.idempotency import check_idempotency_key
 
@@ -25,7 +25,7 @@ async def feedback(request: Request) -> Response:
         NotFound: the tenant has no such decision (any more). IdempotencyMismatch: the key was used for other words.
         InvalidRequest: the body is wrong.
     """
-    gateway, principal = gateway_of(request), await principal_of(request)
+    gateway, principal = gateway_of(request), await principal_of(request, FEEDBACK)
     headers: dict[bytes, bytes] = dict(request.scope["headers"])
     given = headers.get(b"idempotency-key")
     named = None if given is None else check_idempotency_key(given)

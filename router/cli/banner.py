@@ -10,6 +10,7 @@ from router.configuration.careful import doubts
 from router.configuration.ladder import build_ladder
 from router.configuration.settings import Settings
 from router.resources.resources import Resources
+from router.store.address import Address
 
 _EXAMPLE = "What is the capital of France?"
 
@@ -22,8 +23,7 @@ def banner(settings: Settings, resources: Resources) -> str:
     ladder = build_ladder(settings, os.environ, local=resources.local_model)
     lines = [f"Rung {__version__}, serving {base}", "", "ladder, from the lowest rung:"]
     lines += [_rung(model) for model in ladder.catalog.models]
-    store = "embedded, in " + str(settings.store.data_dir) if resources.embedded else "REDIS_URL"
-    lines += ["", f"store: {store}; workers: {server.workers}"]
+    lines += ["", f"store: {_store(settings)}; workers: {server.workers}"]
     if any(not model.available for model in ladder.catalog.models):
         lines.append(
             "decisions are made over the whole ladder; what waits for a key is served by the best rung that can."
@@ -45,6 +45,12 @@ def banner(settings: Settings, resources: Resources) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _store(settings: Settings) -> str:
+    """Where the books are, without the password that the address may carry."""
+    url = settings.store.url
+    return f"embedded, in {settings.store.data_dir}" if url is None else Address.parse(url).shown
 
 
 def _how_to_make_a_key(settings: Settings) -> str:

@@ -12,7 +12,7 @@ import typer
 from router.cli.session import with_store
 from router.configuration.ladder import build_ladder
 from router.configuration.settings import Settings
-from router.store import INFERENCE, Key, Store
+from router.store import FEEDBACK, INFERENCE, Key, Store
 
 app = typer.Typer(
     help="API keys of tenants. A key is shown once, when it is made; only a keyed hash of it is stored.",
@@ -31,6 +31,9 @@ def create(
     model: Annotated[list[str] | None, typer.Option(help="A model that it may use (repeat); default: all.")] = None,
     deny: Annotated[list[str] | None, typer.Option(help="A model that it may not use (repeat).")] = None,
     days: Annotated[float | None, typer.Option(help="Days until it expires; default: never.")] = None,
+    feedback: Annotated[
+        bool, typer.Option("--feedback", help="It may tell what became of answers, and spend nothing.")
+    ] = False,
 ) -> None:
     """Create a key and print it."""
 
@@ -39,7 +42,7 @@ def create(
         return await store.directory.create_key(
             tenant,
             name=name,
-            scopes=frozenset({INFERENCE}),
+            scopes=frozenset({FEEDBACK if feedback else INFERENCE}),
             models=frozenset(model) if model else None,
             deny=frozenset(deny or ()),
             expires_at=None if days is None else time.time() + days * DAY_S,
@@ -74,7 +77,7 @@ def _rights(key: Key) -> list[str]:
     """Which models it may use and until when, in words."""
     models = "all models" if key.models is None else f"only {', '.join(sorted(key.models))}"
     denied = [f"not {', '.join(sorted(key.deny))}"] if key.deny else []
-    scopes = [f"scope {', '.join(sorted(key.scopes))}"] if key.scopes != frozenset({INFERENCE}) else []
+    scopes = [f"only {', '.join(sorted(key.scopes))}"] if INFERENCE not in key.scopes else []
     return [*scopes, models, *denied, "no end" if key.expires_at is None else f"until {_day(key.expires_at)}"]
 
 

@@ -10,7 +10,8 @@ from typing import Annotated, Any, cast
 import typer
 import yaml
 
-from policies.cases import differences
+from policies.cases import check_expected, differences
+from policies.errors import CatalogError
 from router.cli.dry import DryRun, open_dry_run
 from router.configuration.careful import doubts
 from router.configuration.settings import ConfigError
@@ -18,7 +19,8 @@ from router.configuration.settings import ConfigError
 app = typer.Typer(help="The policy of rung.yaml: check it, and test what it decides.", no_args_is_help=True)
 
 MARGINS = (0.05, 0.1, 0.25, 0.5, 1.0)  # standard errors
-_FIELDS = {"name", "text", "expect", "quality", "max_cost_usd"}
+_WISHES = {"quality": 1.0, "max_cost_usd": 1e6}  # of a case's request: the most that each may be, as on the wire
+_FIELDS = {"name", "text", "expect", *_WISHES}
 
 
 @app.command()
@@ -46,9 +48,9 @@ def test(cases: Annotated[Path, typer.Argument(help="A YAML file with the expect
     What may be expected: model, tier (one or several), min_allowance, max_allowance, min_quality, max_cost_usd. A case
     may set `quality` and `max_cost_usd` of its request. The choice over the whole ladder is tested, keys or no keys.
     """  # noqa: D301 - the character itself tells click to keep the lines
+    listed = read_cases(cases)
     dry = open_dry_run()
     failed = 0
-    listed = read_cases(cases)
     for case in listed:
         wrong = _differences(dry, case)
         failed += bool(wrong)
@@ -130,4 +132,15 @@ def _checked(path: Path, number: int, case: object) -> dict[str, Any]:
         raise ConfigError(f"{path}: case {number} {what}; a case has {', '.join(sorted(_FIELDS))}")
     if not isinstance(fields["text"], str) or not isinstance(fields["expect"], dict):
         raise ConfigError(f"{path}: case {number}: `text` must be text, and `expect` a mapping")
+    try:
+        check_expected(fields["expect"])
+    except CatalogError as error:
+        raise ConfigError(f"{path}: case {number}: {error}") from None
+    for name, most in _WISHES.items():
+        if name in fields and not _lies_within(fields[name], most):
+            raise ConfigError(f"{path}: case {number}: `{name}` must be a number from 0 to {most:g}")
     return {"name": f"case {number}", **fields}
+
+
+def _lies_within(value: object, most: float) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= most

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import socket
@@ -10,9 +9,10 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
-from multiprocessing import parent_process
+from functools import partial
+from multiprocessing import Pipe, parent_process
+from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import FrameType
@@ -71,7 +71,7 @@ def serve(
         print(banner(settings, resources), flush=True)
         stack.enter_context(WriterChild(settings, resources.store_url))
         if settings.server.workers > 1:
-            _serve_many(settings, resources, door, stack)
+            _serve_many(settings, resources, door, stack, started)
         else:
             _serve_one(settings, resources, door, started)
 
@@ -113,51 +113,70 @@ def _options(settings: Settings) -> dict[str, object]:
     }
 
 
-class _AnnouncingServer(uvicorn.Server):
-    """Says that it is ready once it is, and how long that took."""
+class _Workers(Multiprocess):
+    """uvicorn's supervisor, that says once when every worker it has answers without a wait."""
 
-    def __init__(self, config: uvicorn.Config, started: float, warmed: Callable[[], asyncio.Event]) -> None:
-        super().__init__(config)
-        self._started_at = started
-        self._warmed = warmed
+    def __init__(self, config: uvicorn.Config, door: socket.socket, told: Connection, started: float) -> None:
+        super().__init__(config, sockets=[door])
+        self._told = told
+        self._started = started
+        self._warm: set[int | None] = set()
+        self._announced = False
 
-    async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
-        """Start, then tell when a request would not wait."""
-        await super().startup(sockets)  # type: ignore[arg-type]
-        if self.started:
-            self._telling = asyncio.create_task(self._tell())
+    def keep_subprocess_alive(self) -> None:
+        """Twice a second: replace what died or hangs, so that all that is left has just answered its supervisor."""
+        before = {worker.pid for worker in self.processes}
+        super().keep_subprocess_alive()
+        for gone in before.difference(worker.pid for worker in self.processes):
+            print(f"rung: worker {gone} has ended; another takes its place", file=sys.stderr, flush=True)
+        while self._told.poll():
+            self._warm.add(int(self._told.recv_bytes()))
+        if not self._announced and self._warm.issuperset(worker.pid for worker in self.processes):
+            self._announced = True
+            _say_ready(self._started)
 
-    async def _tell(self) -> None:
-        await self._warmed().wait()
-        print(f"ready after {time.monotonic() - self._started_at:.1f} s; Ctrl-C stops it", flush=True)
+
+def _say_ready(started: float) -> None:
+    print(f"ready after {time.monotonic() - started:.1f} s; Ctrl-C stops it", flush=True)
 
 
 def _serve_one(settings: Settings, resources: Resources, door: socket.socket, started: float) -> None:
-    app = create_app(settings, resources)
+    app = create_app(settings, resources, on_ready=lambda: _say_ready(started))
     config = uvicorn.Config(app, **_options(settings))  # type: ignore[arg-type]
-    server = _AnnouncingServer(config, started, lambda: app.state.gateway.warmed)
+    server = uvicorn.Server(config)
     server.run(sockets=[door])
     if not server.started:
         sys.exit(1)
 
 
-def _serve_many(settings: Settings, resources: Resources, door: socket.socket, stack: ExitStack) -> None:
+def _serve_many(
+    settings: Settings, resources: Resources, door: socket.socket, stack: ExitStack, started: float
+) -> None:
     metrics = stack.enter_context(tempfile.TemporaryDirectory(prefix="rung-metrics-"))
     os.environ.update(resources.export(), PROMETHEUS_MULTIPROC_DIR=metrics)
+    told, tell = Pipe(duplex=False)
     options = {"factory": True, "workers": settings.server.workers, **_options(settings)}
-    config = uvicorn.Config("router.cli.serve:worker_app", **options)  # type: ignore[arg-type]
-    supervisor = Multiprocess(config, sockets=[door])
+    config = uvicorn.Config(partial(worker_app, tell), **options)  # type: ignore[arg-type]
+    supervisor = _Workers(config, door, told, started)
     supervisor.run()
     if any(worker.exitcode == STARTUP_FAILURE for worker in supervisor.processes):
         sys.exit(1)
 
 
-def worker_app() -> FastAPI:
-    """The application of one worker process; its parent has started the rest, and it ends with its parent."""
+def worker_app(tell: Connection) -> FastAPI:
+    """The application of one worker process; its parent has started the rest, and it ends with its parent.
+
+    Args:
+        tell: where its parent is told that it is ready, by its process id.
+    """
     parent = parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent,), name="rung-parent-watch", daemon=True).start()
-    return create_app(configuration.load(), inherited_resources(dict(os.environ)))
+    return create_app(
+        configuration.load(),
+        inherited_resources(dict(os.environ)),
+        on_ready=lambda: tell.send_bytes(str(os.getpid()).encode()),  # one short write: never mixed with another's
+    )
 
 
 def _end_with(parent: BaseProcess) -> None:

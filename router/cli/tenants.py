@@ -88,7 +88,8 @@ def show(tenant: _Id) -> None:
     for word, meter in (("today", standing.day), ("this month", standing.month), ("in all", standing.total)):
         print(f"  spent {word}: ${usd(meter.spent_nano)}, held: ${usd(meter.held_nano)}")
     for budget in standing.budgets:
-        print(f"  budget {budget.name} ({budget.window.word}): {_told(budget)}; {account.forecast(budget)}")
+        told = f"{_told(budget)}{_terms(account.terms_of(budget))}; {account.forecast(budget)}"
+        print(f"  budget {budget.name} ({budget.window.word}): {told}")
     for alert in account.alerts[:_ALERTS]:
         waits = "; its webhook waits" if alert.waiting else ""
         print(f"  alert {datetime.fromtimestamp(alert.at, UTC):%Y-%m-%d %H:%M} UTC: {sentence(alert)}{waits}")
@@ -103,6 +104,13 @@ def _told(budget: Budget) -> str:
     passed = " (passed)" if budget.is_past_soft else ""
     soft = "" if budget.soft is None else f"; soft from {budget.soft:.0%}{passed}"
     return f"${usd(budget.limit_nano)}{rolled}, ${usd(budget.remaining_nano)} left{soft}"
+
+
+def _terms(terms: Terms) -> str:
+    at_most = "" if terms.rollover_cap_nano is None else f", ${usd(terms.rollover_cap_nano)} at most"
+    over = f"; {terms.rollover:.0%} of the rest rolls over{at_most}" if terms.rollover else ""
+    told = f"; alerts at {', '.join(f'{share:.0%}' for share in terms.alerts)}" if terms.alerts else "; no alerts"
+    return over + told
 
 
 def _rules(tenant: Tenant) -> dict[str, object]:

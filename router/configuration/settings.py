@@ -158,8 +158,10 @@ def _names() -> set[str]:
 
 def _explain(error: ValidationError, file: Path | None) -> str:
     where = str(file) if file is not None else "settings"
-    lines = [f"{where}: {error.error_count()} thing(s) to mend:"]
-    for item in error.errors(include_url=False, include_input=False):
+    found = error.errors(include_url=False, include_input=False)
+    counted = " (in a list, 0 is the first)" if any(isinstance(part, int) for e in found for part in e["loc"]) else ""
+    lines = [f"{where}: {len(found)} thing(s) to mend{counted}:"]
+    for item in found:
         place = ".".join(str(part) for part in item["loc"]) or "(whole file)"
         message = item["msg"].removeprefix("Value error, ")
         if variable := _NOT_JSON.search(message):

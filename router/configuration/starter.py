@@ -16,11 +16,10 @@ from router.configuration.models import ModelSettings
 from router.configuration.provider_keys import without_ours
 from router.upstream import discover
 from router.upstream.discover import Found, Provider
-from router.upstream.local_model import MODEL_ID
+from router.upstream.local_model import MODEL_ID, UPSTREAM
 
 log = logging.getLogger("rung.starter")
 
-LOCAL_UPSTREAM = f"local/{MODEL_ID}"
 # A server on the same machine or network answers at once or not at all.
 PROBE_TIMEOUT_S = 2.0
 # Our own rough priors for open models by size: (billions of parameters, ability on MMLU-Pro's scale).
@@ -39,7 +38,7 @@ def models(environ: Mapping[str, str]) -> list[ModelSettings]:
 def example() -> list[ModelSettings]:
     """The example ladder: the bundled model, and what would stand above it."""
     openai, anthropic = (_provider(name) for name in ("openai", "anthropic"))
-    local = ModelSettings(id=MODEL_ID, upstream=LOCAL_UPSTREAM, tier="economy")
+    local = ModelSettings(id=MODEL_ID, upstream=UPSTREAM, tier="economy")
     return [local, _hosted(openai)[1], _hosted(anthropic)[2]]
 
 

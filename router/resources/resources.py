@@ -31,13 +31,12 @@ class Resources:
     """Started resources, and how to stop those that are ours.
 
     Attributes:
-        store_url: where the store answers. embedded: whether the server there is our own.
+        store_url: where the store answers.
         local_model: where the bundled model answers, or None.
         demo_key: the demo tenant's key, or None where there is none.
     """
 
     store_url: str
-    embedded: bool = False
     local_model: Address | None = None
     demo_key: str | None = field(default=None, repr=False)
     _stack: ExitStack = field(default_factory=ExitStack, repr=False)
@@ -86,7 +85,7 @@ def start_resources(settings: Settings) -> Resources:
     except BaseException:
         stack.close()
         raise
-    return Resources(store_url=url, embedded=own, local_model=address, demo_key=demo, _stack=stack)
+    return Resources(store_url=url, local_model=address, demo_key=demo, _stack=stack)
 
 
 def demo_key(settings: Settings) -> str:

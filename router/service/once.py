@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from router.configuration.live import Live
-from router.errors import Conflict, IdempotencyMismatch, StoreUnavailable
+from router.errors import IdempotencyInFlight, IdempotencyMismatch, StoreUnavailable
 from router.money.settlement import Settler
 from router.service.reply import Reply
 from router.service.service import Service
@@ -44,7 +44,8 @@ class Once:
         """Answer a chat completion request whose headers have a `KEY`, or tell its answer again.
 
         Raises:
-            Conflict: a request with its key is under way. IdempotencyMismatch: the key stood for another body.
+            IdempotencyInFlight: a request with its key is under way.
+            IdempotencyMismatch: the key stood for another body.
             RungError: anything else that keeps it from being answered; its key is then as if it had not been used.
         """
         claim = self._claim(principal, body, headers)
@@ -86,7 +87,7 @@ class Once:
         lease_s = self._live.current.settings.server.request_timeout_s
         standing, kept = await self._store.claims.take(claim, lease_s=lease_s)
         if standing is Claimed.OPEN:
-            raise Conflict(
+            raise IdempotencyInFlight(
                 "A request with this Idempotency-Key is under way: wait for its reply, or ask again when it has ended.",
                 param="idempotency-key",
                 retry_after_s=1.0,

@@ -11,7 +11,7 @@ from router.store.connection import Connection
 from router.store.credentials import Token
 from router.store.decisions import DecisionStream
 from router.store.directory import Directory
-from router.store.directory_types import ADMIN, INFERENCE, Key, Principal, Tenant
+from router.store.directory_types import FEEDBACK, INFERENCE, Key, Principal, Tenant
 from router.store.flights import Flights, Look, Role
 from router.store.ledger import Ledger
 from router.store.ledger_types import Budget, Ending, Funds, Grant, Hold, Meter, Standing, State, Terms, Window
@@ -23,7 +23,7 @@ from router.store.store import Settlement, Store
 from router.store.trips import Answer, Opening, Places, Receipt, Wanted
 
 __all__ = [
-    "ADMIN",
+    "FEEDBACK",
     "INFERENCE",
     "Alert",
     "AlertBook",

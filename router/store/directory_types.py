@@ -10,7 +10,8 @@ import orjson
 
 from router.store.limits import Limits
 
-INFERENCE, ADMIN = "inference", "admin"  # what a key may do
+# What a key may do: all that its tenant may, or only tell what became of answers.
+INFERENCE, FEEDBACK = "inference", "feedback"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +49,7 @@ class Key:
     """An API key without its secret.
 
     Attributes:
-        mac: HMAC of the secret. scopes: `inference`, `admin`. models: a narrower list than the tenant's, or
+        mac: HMAC of the secret. scopes: `inference`, `feedback`. models: a narrower list than the tenant's, or
             None. deny: models that it may not use, whatever the lists say.
         expires_at, revoked_at: None for never.
     """
@@ -92,8 +93,8 @@ class Principal:
         return f"key:{self.key.id}"
 
     def may(self, what: str) -> bool:
-        """Whether the key has this scope."""
-        return what in self.key.scopes
+        """Whether the key has this scope; whoever may ask may also tell what became of the answer."""
+        return what in self.key.scopes or (what == FEEDBACK and INFERENCE in self.key.scopes)
 
     def may_use(self, model: str) -> bool:
         """Whether organisation, tenant and key allow this model id."""

@@ -13,7 +13,7 @@ from typing import Any
 from policies.cost import usd
 from policies.profile import EVEN, Profile
 from router.money.pacing import lasts_until
-from router.store import Alert, Budget, Key, Meter, Standing, Store, Tenant, Window, names
+from router.store import Alert, Budget, Key, Meter, Standing, Store, Tenant, Terms, Window, names
 from router.tenants.alert_words import told as told_alert
 from router.tenants.policy import rules_of
 
@@ -25,7 +25,8 @@ class Account:
     Attributes:
         tenant: whose. keys: its keys, the revoked ones too. standing: its money now.
         members: what the tenants of an organisation have spent, by id.
-        alerts: the newest first. above: the profile of the organisation's spending.
+        alerts: the newest first. terms: what each of the standing's budgets says beside its limit, by its name.
+        above: the profile of the organisation's spending.
     """
 
     tenant: Tenant
@@ -33,7 +34,12 @@ class Account:
     standing: Standing
     members: Mapping[str, Standing]
     alerts: tuple[Alert, ...]
+    terms: Mapping[str, Terms]
     above: Profile = EVEN
+
+    def terms_of(self, budget: Budget) -> Terms:
+        """What one of its budgets says beside its limit."""
+        return self.terms.get(budget.name, Terms())
 
     def forecast(self, budget: Budget) -> Forecast:
         """How long one of its budgets lasts."""
@@ -70,6 +76,10 @@ async def account_of(store: Store, tenant_id: str) -> Account:
     keys = await store.directory.keys(tenant_id)
     organisation = names.organisation_of(tenant_id)
     above = rules_of(await store.directory.tenant(organisation)).profile if organisation else EVEN
+    terms = {grant.name: grant.terms for grant in await store.ledger.budgets(tenant_id)}
+    if organisation:
+        shared = await store.ledger.budgets(organisation)
+        terms |= {f"@{organisation} {grant.name}": grant.terms for grant in shared}
     members = [other.id for other in await store.directory.tenants() if other.id.endswith(f"@{tenant_id}")]
     return Account(
         tenant=tenant,
@@ -77,6 +87,7 @@ async def account_of(store: Store, tenant_id: str) -> Account:
         standing=await store.ledger.standing(tenant_id, [f"key:{key.id}" for key in keys]),
         members={member: await store.ledger.standing(member) for member in members},
         alerts=tuple(await store.alerts.alerts(tenant_id)),
+        terms=terms,
         above=above,
     )
 
@@ -102,7 +113,7 @@ def told(account: Account) -> dict[str, Any]:
     return {
         **summary(account.tenant, account.standing),
         "keys": sum(key.revoked_at is None for key in account.keys),
-        "budgets": [_budget(budget, account.forecast(budget)) for budget in account.standing.budgets],
+        "budgets": [_budget(account, budget) for budget in account.standing.budgets],
         "members": {member: _meter(standing.month) for member, standing in account.members.items()},
         "alerts": [told_alert(alert) for alert in account.alerts],
     }
@@ -112,7 +123,8 @@ def _meter(meter: Meter) -> dict[str, Any]:
     return {**_money("spent", meter.spent_nano), **_money("held", meter.held_nano)}
 
 
-def _budget(budget: Budget, forecast: Forecast) -> dict[str, Any]:
+def _budget(account: Account, budget: Budget) -> dict[str, Any]:
+    terms, forecast = account.terms_of(budget), account.forecast(budget)
     return {
         "name": budget.name,
         "scope": budget.scope or None,
@@ -126,6 +138,9 @@ def _budget(budget: Budget, forecast: Forecast) -> dict[str, Any]:
         **_money("remaining", budget.remaining_nano),
         "soft": budget.soft,
         "past_soft_limit": budget.is_past_soft,
+        "rollover": terms.rollover,
+        "rollover_cap_usd": None if terms.rollover_cap_nano is None else usd(terms.rollover_cap_nano),
+        "alerts": list(terms.alerts),
         "forecast": str(forecast),
         "exhausted_at": _moment(forecast.gone_at),
     }

@@ -28,7 +28,7 @@ from router.errors import NotAvailable, UpstreamError
 from router.upstream.types import UpstreamModel
 
 MODEL_ID = "smollm2-135m"
-UPSTREAM = f"openai/{MODEL_ID}"
+UPSTREAM = f"local/{MODEL_ID}"
 # Tokens of one conversation. The model was trained on 8,192; half of it keeps the memory of two slots under
 # 200 MB.
 CONTEXT = 4_096

@@ -43,6 +43,7 @@ RELAYED = frozenset(
         "nebius",
         "deepinfra",
         "litellm_proxy",
+        "local",
     }
 )
 # Whose answers LiteLLM's configuration translates, over our own connection.
@@ -201,8 +202,10 @@ class Wire:
 
         key = model.api_key.get_secret_value() if model.api_key else None
         base = model.api_base or _BASES.get(model.provider)
+        # LiteLLM knows nothing of the bundled model, whose server speaks OpenAI's format.
+        known_as = f"openai{model.name.removeprefix('local')}" if model.provider == "local" else model.name
         try:
-            name, provider, key, base = litellm.get_llm_provider(model.name, api_base=base, api_key=key)
+            name, provider, key, base = litellm.get_llm_provider(known_as, api_base=base, api_key=key)
             config = ProviderConfigManager.get_provider_chat_config(name, LlmProviders(provider))
         except (litellm.exceptions.BadRequestError, ValueError) as error:
             msg = f"LiteLLM knows no provider for {model.name!r}: write it as provider/model"

@@ -32,8 +32,9 @@ def error_body(message: str, kind: str, code: str, param: str | None = None) -> 
 
 
 def as_body(error: RungError) -> dict[str, Any]:
-    """The error object for one of ours."""
-    return error_body(error.message, error.type, error.code, error.param)
+    """The error object for one of ours; people count from one, so a position says where it begins."""
+    told = f"{error.message} (Positions begin at [0].)" if "[" in (error.param or "") else error.message
+    return error_body(told, error.type, error.code, error.param)
 
 
 def as_sse(error: RungError) -> bytes:

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from router.testing import Answer, FakeUpstream
-from tests.serving import clean_environment, rung, serving
+from tests.serving import clean_environment, rung, serving, until
 
 pytestmark = pytest.mark.e2e
 
@@ -24,6 +24,8 @@ async def test_a_thousand_requests_of_ten_cents_on_five_dollars_admit_exactly_fi
     async with FakeUpstream(Answer(input_tokens=1, output_tokens=1_000)) as upstream:
         _configure(tmp_path, upstream.openai_base)
         with serving(tmp_path, "--workers", "2", stop_s=30) as gateway:
+            until(lambda: "ready after" in gateway.log, "that all workers are ready is said")
+            assert len(gateway.workers()) == 2
             key = _make_key(tmp_path)
             statuses = await _ask_all(f"{gateway.url}/v1/chat/completions", key)
             shown = _run(tmp_path, "tenants", "show", "acme")

@@ -13,7 +13,7 @@ from typing import Any
 
 import aiohttp
 
-from router.store import ADMIN, INFERENCE, Store, Window, embedded
+from router.store import FEEDBACK, INFERENCE, Store, Window, embedded
 from router.testing import FakeUpstream
 from tests.gateway import fake_ladder
 from tests.serving import Process, serving
@@ -55,9 +55,9 @@ class Stage:
         _, self.tokens[tenant] = await self.store.directory.create_key(tenant, scopes=frozenset({INFERENCE}))
         return tenant
 
-    async def admin_key(self, tenant: str) -> str:
-        """A key that may administer and not infer."""
-        return (await self.store.directory.create_key(tenant, scopes=frozenset({ADMIN})))[1]
+    async def feedback_key(self, tenant: str) -> str:
+        """A key that may tell what became of answers, and not ask."""
+        return (await self.store.directory.create_key(tenant, scopes=frozenset({FEEDBACK})))[1]
 
     async def post(self, tenant: str, body: Mapping[str, Any], **headers: str) -> tuple[int, Any, Mapping[str, str]]:
         """Status, JSON and headers of a whole answer."""

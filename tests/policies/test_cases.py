@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from policies.cases import differences
+from policies.cases import check_expected, differences
 from policies.decide import decide
 from policies.errors import CatalogError
 from tests.policies.ladders import SUM, ask
@@ -47,5 +47,7 @@ def test_all_differences_are_told():
 
 @pytest.mark.parametrize("expected", [{}, {"teir": "economy"}, {"max_cost_usd": "little"}, {"min_quality": True}])
 def test_a_case_that_cannot_fail_or_makes_no_sense_is_refused(expected: dict[str, Any]):
+    with pytest.raises(CatalogError):
+        check_expected(expected)
     with pytest.raises(CatalogError):
         differences(SUMMED, expected)

@@ -11,11 +11,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from classifier.registry import Registry as Reader
     from classifier.registry_writer import RegistryWriter
     from training.learning.gates import Verdict
 
 Registry = Annotated[Path, typer.Option(help="Folder of the registry of classifiers.")]
 Key = Annotated[Path, typer.Option(help="The private key that signs; `rung-train registry init` makes one.")]
+PublicKeys = Annotated[
+    list[str] | None,
+    typer.Option("--public-key", help="A key that is trusted (repeat); by default that of --key."),
+]
 Logs = Annotated[str, typer.Option(help="The decision log: a folder or an fsspec URL.")]
 Tenant = Annotated[str | None, typer.Option(help="This tenant's own model; by default everyone's.")]
 Version = Annotated[str, typer.Argument(help="A version in the registry, or `default` for the one that ships.")]
@@ -98,9 +103,7 @@ def evaluate(
     *,
     logs: Logs,
     registry: Registry = HOME,
-    public_key: Annotated[
-        list[str] | None, typer.Option(help="Keys that are trusted; by default that of --key.")
-    ] = None,
+    public_key: PublicKeys = None,
     key: Key = KEY,
     tenant: Tenant = None,
     against: Annotated[str | None, typer.Option(help="A version; by default what was told at the time.")] = None,
@@ -112,7 +115,6 @@ def evaluate(
     """Value a version on logged decisions: estimates with intervals, slices, gates; a page and a JSON file."""
     import numpy as np
 
-    from classifier.registry import Registry as Reader
     from training.learning.evaluate import evaluate as value
     from training.learning.gates import judge, read_gates
     from training.learning.ingest import read_log
@@ -121,7 +123,7 @@ def evaluate(
     from training.learning.report import write_report
 
     with _user_errors():
-        reader = Reader(registry, public_key or [_writer_of(key).public_key])
+        reader = _reader(registry, public_key, key)
         since = fitted_until(reader, version) if since is None else since
         log = read_log(logs, tenant=tenant, since=since)
         base = reader.load(against) if against else None
@@ -209,20 +211,20 @@ def init(registry: Registry = HOME, key: Key = KEY) -> None:
 
 
 @registry.command(name="list")
-def list_versions(registry: Registry = HOME, key: Key = KEY) -> None:
+def list_versions(registry: Registry = HOME, public_key: PublicKeys = None, key: Key = KEY) -> None:
     """Every version and what it does."""
     with _user_errors():
-        state = _writer(registry, key).reader.state()
+        state = _reader(registry, public_key, key).state()
     for version in ("default", *sorted(state.manifests)):
         tenants = [name for name, one in state.tenants.items() if one.active == version]
         typer.echo(f"{version:28} {state.stage(version):10} {', '.join(tenants)}".rstrip())
 
 
 @registry.command()
-def show(version: Version, registry: Registry = HOME, key: Key = KEY) -> None:
+def show(version: Version, registry: Registry = HOME, public_key: PublicKeys = None, key: Key = KEY) -> None:
     """A version's signed manifest, as JSON."""
     with _user_errors():
-        manifest = _writer(registry, key).reader.manifest(version)
+        manifest = _reader(registry, public_key, key).manifest(version)
     typer.echo(json.dumps(manifest, indent=1))
 
 
@@ -298,16 +300,12 @@ def retire(version: Version, registry: Registry = HOME, key: Key = KEY, why: Why
 @registry.command()
 def verify(
     registry: Registry = HOME,
-    public_key: Annotated[
-        list[str] | None, typer.Option(help="Keys that are trusted; by default that of --key.")
-    ] = None,
+    public_key: PublicKeys = None,
     key: Key = KEY,
 ) -> None:
     """Load every version that is not retired with every check; the exit code is 2 where one is refused."""
-    from classifier.registry import Registry as Reader
-
     with _user_errors():
-        reader = Reader(registry, public_key or [_writer_of(key).public_key])
+        reader = _reader(registry, public_key, key)
         state = reader.state()
     refused = False
     for version in sorted(set(state.manifests) - state.retired):
@@ -325,6 +323,18 @@ def _writer_of(key: Path) -> Any:  # noqa: ANN401 - imported where it is used
     from classifier.signing import Signer
 
     return Signer.read(key)
+
+
+def _reader(folder: Path, public_keys: list[str] | None, key: Path) -> Reader:
+    """The registry for whoever only reads it: a private key is wanted only where no public one is named."""
+    from classifier.registry import Registry as Reader
+
+    if not public_keys and not key.exists():
+        raise FileNotFoundError(
+            f"whose signature is to be trusted? Name it with --public-key (`rung-train registry init` printed it; a "
+            f"gateway has it in registry.public_keys). There is no private key {key} here, and reading needs none"
+        )
+    return Reader(folder, public_keys or [_writer_of(key).public_key])
 
 
 def _writer(folder: Path, key: Path) -> RegistryWriter:

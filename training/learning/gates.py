@@ -66,6 +66,8 @@ def judge(found: Evaluation, gates: Gates) -> tuple[Verdict, ...]:
     worst = _worst_slice(found)
     fall = gates.most_slice_fall
     head, rise = max(((m, _rise(row)) for m, row in found.scores.items()), key=lambda r: r[1], default=("none", 0.0))
+    supported = gain.support >= gates.least_support
+    advice = "" if supported else ": let the tenant explore (policies: explore)"
     return (
         Verdict(
             gate="least_outcomes",
@@ -79,9 +81,9 @@ def judge(found: Evaluation, gates: Gates) -> tuple[Verdict, ...]:
         ),
         Verdict(
             gate="least_support",
-            passed=gain.support >= gates.least_support,
+            passed=supported,
             why=f"the log tried {gain.support:.0%} of what the candidate would choose, {gates.least_support:.0%} are "
-            "needed: let the tenant explore (policies: explore)",
+            f"needed{advice}",
         ),
         Verdict(
             gate="least_gain",

@@ -60,9 +60,9 @@ async def every_route_denies_by_default(rig: Rig) -> list[Finding]:
             await _status(stage, "GET", f"/v1/decisions/{decision}", {"authorization": bearer[other]}),
             404,
         ),
-        "an admin's key that infers": (
+        "a key for feedback that asks": (
             await _status(
-                stage, "POST", "/v1/chat/completions", {"authorization": f"Bearer {await stage.admin_key(own)}"}
+                stage, "POST", "/v1/chat/completions", {"authorization": f"Bearer {await stage.feedback_key(own)}"}
             ),
             403,
         ),

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from classifier import load_default
-from router.store import ADMIN
+from router.store import FEEDBACK
 from router.testing import FakeUpstream
 from tests.gateway import Running, fake_settings, running
 from tests.router.api.conftest import Books
@@ -58,10 +58,10 @@ def told(reply: httpx.Response) -> dict[str, Any]:
 
 @SIGNS
 def test_only_the_operators_key_opens_it(gateway: Running, books: Books) -> None:
-    _, tenants_admin = books.run(books.store.directory.create_key("demo", scopes=frozenset({ADMIN})))
+    _, of_feedback = books.run(books.store.directory.create_key("demo", scopes=frozenset({FEEDBACK})))
     for path, method in (("", "GET"), ("/promote", "POST"), ("/rollback", "POST")):
         url = f"{gateway.url}/v1/admin/classifier{path}"
-        for key, status in ((None, 401), (gateway.key, 403), (tenants_admin, 403), (ADMIN_KEY + "x", 403)):
+        for key, status in ((None, 401), (gateway.key, 403), (of_feedback, 403), (ADMIN_KEY + "x", 403)):
             headers = {} if key is None else {"authorization": f"Bearer {key}"}
             assert httpx.request(method, url, headers=headers, json={}, timeout=30).status_code == status
 
@@ -79,7 +79,7 @@ def test_promotion_and_rollback(gateway: Running, operator: httpx.Client) -> Non
     else:
         assert told(operator.get("/classifier"))["active"] == "own-1"
         refused = operator.post("/classifier/promote", json={"version": "own-1"})
-        assert (refused.status_code, "signing_key" in refused.text) == (503, True)
+        assert (refused.status_code, "registry.signing_key" in refused.text) == (409, True)
     after = told(operator.post("/classifier/rollback", json={"why": "worse"}))
     assert after["active"] == shipped
     assert after["audit"][0]["why"] == "worse"

@@ -130,6 +130,7 @@ def test_a_wrong_value_is_named_by_its_place(client: httpx.Client, body: bytes, 
     error = assert_shape(reply)
     assert (error["code"], error["param"]) == ("invalid_value", param)
     assert param in error["message"]
+    assert ("Positions begin at [0]" in error["message"]) == ("[" in param)
 
 
 def test_an_unknown_model_is_404(client: httpx.Client) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from router.store import ADMIN, INFERENCE, Limits, Window
+from router.store import FEEDBACK, INFERENCE, Limits, Window
 from router.testing import Answer, FakeUpstream
 from tests.gateway import Running, fake_settings, running
 from tests.router.api.conftest import Books, Loop
@@ -128,9 +128,9 @@ def test_keys_that_are_revoked_expired_or_meant_for_something_else_open_nothing(
     for key in (revoked, expired):
         reply = client.post(CHAT, json=question(), headers=key)
         assert (reply.status_code, error_of(reply)["code"]) == (401, "invalid_api_key")
-    admin = bearer(books, "many", scopes=frozenset({ADMIN}))
+    for_feedback = bearer(books, "many", scopes=frozenset({FEEDBACK}))
     narrow = bearer(books, "many", scopes=frozenset({INFERENCE}), models=frozenset({"small"}))
-    for key, body in ((admin, question()), (narrow, question())):
+    for key, body in ((for_feedback, question()), (narrow, question())):
         reply = client.post(CHAT, json=body, headers=key)
         assert (reply.status_code, error_of(reply)["type"]) == (403, "permission_error")
     assert not upstream.received

@@ -12,7 +12,7 @@ import openai
 import orjson
 import pytest
 
-from router.store import INFERENCE
+from router.store import FEEDBACK, INFERENCE
 from router.testing import Answer, FakeUpstream
 from tests.gateway import Running, fake_settings, running
 from tests.router.api.conftest import Books
@@ -46,6 +46,19 @@ def ask(client: httpx.Client, headers: dict[str, str] | None = None, **extra: An
 def told(books: Books, tenant: str, decision: str) -> list[dict[str, Any]]:
     entries = books.run(books.store.outcomes.entries(tenant))
     return [one for entry in entries if (one := orjson.loads(entry.content))["decision_id"] == decision]
+
+
+def test_a_key_for_feedback_tells_what_became_of_an_answer_and_opens_nothing_else(
+    client: httpx.Client, books: Books
+) -> None:
+    decision = ask(client)
+    _, token = books.run(books.store.directory.create_key("demo", scopes=frozenset({FEEDBACK})))
+    headers = {"authorization": f"Bearer {token}"}
+    said = {"decision_id": decision, "thumbs": "up"}
+    assert client.post("/v1/feedback", json=said, headers=headers).status_code == 200
+    for method, path in (("POST", "/v1/chat/completions"), ("GET", f"/v1/decisions/{decision}"), ("GET", "/v1/models")):
+        refused = client.request(method, path, headers=headers)
+        assert (refused.status_code, refused.json()["error"]["type"]) == (403, "permission_error")
 
 
 def test_everything_that_is_said_becomes_an_outcome_of_the_decision(client: httpx.Client, books: Books) -> None:

@@ -13,8 +13,10 @@ import yaml
 from typer.testing import CliRunner
 
 from router.cli import build, main
+from router.cli.banner import banner
 from router.configuration.ladder import build_ladder
 from router.configuration.settings import Settings
+from router.resources.resources import Resources
 from tests.second_looks import static_in_place_of_a_transformer
 
 COMMANDS = [
@@ -133,6 +135,7 @@ def test_models_list_shows_prices_and_what_waits_for_a_key() -> None:
     told = run("models", "list")
     assert "waits: no key for it (set OPENAI_API_KEY)" in told
     assert "smollm2-135m" in told
+    assert "upstream: local/smollm2-135m" in run("models", "show", "smollm2-135m")
 
 
 def test_tenants_and_keys_live_a_whole_life() -> None:
@@ -146,9 +149,11 @@ def test_tenants_and_keys_live_a_whole_life() -> None:
     assert "active" in listed
     assert "only m; until 2" in listed
     assert made[-1] not in listed
+    run("keys", "create", "acme", "--name", "thumbs", "--feedback")
+    assert "only feedback; all models" in run("keys", "list", "acme")
     run("tenants", "set-budget", "acme", "0.50", "--window", "day", "--key", identity)
     shown = run("tenants", "show", "acme")
-    assert "keys: 1" in shown
+    assert "keys: 2" in shown
     run("keys", "revoke", identity)
     assert "revoked" in run("keys", "list", "acme")
     run("tenants", "disable", "acme")
@@ -202,6 +207,13 @@ def test_a_gateway_whose_store_is_away_says_so_and_starts_nothing(folder: Path) 
     assert done.stdout == "", "nothing serves, so nothing says so"
     assert done.stderr.startswith("rung: The store at 127.0.0.1:1 does not answer")
     assert "Traceback" not in done.stderr
+
+
+def test_the_banner_names_a_store_by_its_address_and_not_by_its_password() -> None:
+    settings = Settings.model_validate({"store": {"url": "redis://u:sesame@redis.example:6380/0"}})
+    told = banner(settings, Resources(store_url="redis://u:sesame@redis.example:6380/0"))
+    assert "store: redis.example:6380;" in told
+    assert "sesame" not in told
 
 
 def test_a_rotated_key_has_the_old_one_s_rights_and_the_old_one_ends() -> None:
@@ -328,7 +340,11 @@ def test_a_budgets_terms_are_set_kept_and_forgotten(
     run("tenants", "create", "search@acme", "--budget", "2")
     terms = ("--soft", "0.8", "--rollover", "0.5", "--rollover-cap", "30", "--alert", "0.9", "--alert", "0.1")
     run("tenants", "set-budget", "acme", "10", "--window", "day", *terms)
-    assert "budget day (day): $10.00, $10.00 left; soft from 80%; at this pace" in run("tenants", "show", "acme")
+    beside = "soft from 80%; 50% of the rest rolls over, $30.00 at most; alerts at 10%, 90%; at this pace"
+    assert f"budget day (day): $10.00, $10.00 left; {beside}" in run("tenants", "show", "acme")
+    own, above = run("tenants", "show", "search@acme").split("budget @acme")
+    assert "alerts at 10%, 90%" in above
+    assert "alerts at 50%, 80%, 100%" in own
     run("tenants", "set-budget", "acme", "20", "--window", "day")
     told = run("tenants", "show", "acme")
     assert "budget day (day): $20.00, $20.00 left; soft from 80%" in told, "what is left out stays as it was"

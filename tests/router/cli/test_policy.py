@@ -80,9 +80,26 @@ def test_effort_goes_to_logic_mathematics_and_tricks_and_not_to_code(tmp_path: P
         ("- {text: Hi}", "lacks expect"),
         ("- {text: Hi, expect: {}, colour: red}", "does not know colour"),
         ("- {text: 3, expect: {}}", "must be text"),
+        ("- {text: Hi, expect: {}}", "case 1: A case must expect"),
+        ("- {text: Hi, expect: {model: a}}\n- {text: Hi, expect: {teir: a}}", "case 2: A case cannot expect teir"),
+        ("- {text: Hi, expect: {min_allowance: some}}", "case 1: min_allowance must be a number"),
+        ("- {text: Hi, expect: {model: a}, quality: high}", "case 1: `quality` must be a number from 0 to 1"),
+        ("- {text: Hi, expect: {model: a}, max_cost_usd: -1}", "case 1: `max_cost_usd` must be a number"),
         ("{", "cannot be read"),
     ],
-    ids=["empty", "no mapping", "nothing expected", "unknown field", "no text", "no YAML"],
+    ids=[
+        "empty",
+        "no mapping",
+        "no expectation",
+        "unknown field",
+        "no text",
+        "nothing expected",
+        "unknown expectation",
+        "no number",
+        "no quality",
+        "no cost",
+        "no YAML",
+    ],
 )
 def test_a_malformed_file_of_cases_is_named_with_the_place(tmp_path: Path, content: str, named: str) -> None:
     path = tmp_path / "bad.yaml"

@@ -81,7 +81,7 @@ MODEL = "{id: a, upstream: openai/x, tier: economy}"
         ("models: [{id: a, upstream: openai/x, tier: gold}]", ["`gold` is not one of tiers"]),
         ("models: [{id: a, upstream: openai/x, tier: economy, api_key: k, api_key_env: K}]", ["not both"]),
         ("tenants: [{id: UPPER}]", ["tenants.0.id"]),
-        ("tenants: [{id: a, budgets: [{limit_usd: -1}]}]", ["tenants.0.budgets.0.limit_usd"]),
+        ("tenants: [{id: a, budgets: [{limit_usd: -1}]}]", ["tenants.0.budgets.0.limit_usd", "0 is the first"]),
         ("- a list", ["must be a mapping"]),
         ("a: [", ["is not valid YAML"]),
         ("a: !!python/object/apply:os.system [ls]", ["is not valid YAML"]),

@@ -12,7 +12,7 @@ from typing import Any, cast
 import pytest
 
 from router.configuration.live import Live
-from router.errors import Conflict, IdempotencyMismatch
+from router.errors import IdempotencyInFlight, IdempotencyMismatch
 from router.money.settlement import Settler
 from router.service.once import KEY, Once
 from router.service.reply import Reply
@@ -136,12 +136,12 @@ async def test_of_two_bodies_under_one_key_at_once_one_is_worked_on_and_no_other
     door.service.gate.clear()
     asking = [asyncio.create_task(door.ask(which=number % 2)) for number in range(40)]
     for refused in itertools.islice(asyncio.as_completed(asking), 39):
-        with pytest.raises((Conflict, IdempotencyMismatch)):
+        with pytest.raises((IdempotencyInFlight, IdempotencyMismatch)):
             await refused
     door.service.gate.set()
     ends = await asyncio.gather(*asking, return_exceptions=True)
     kinds = [type(end) for end in ends]
     worked = kinds.index(Reply)
-    assert (kinds.count(Reply), kinds.count(Conflict), kinds.count(IdempotencyMismatch)) == (1, 19, 20)
+    assert (kinds.count(Reply), kinds.count(IdempotencyInFlight), kinds.count(IdempotencyMismatch)) == (1, 19, 20)
     assert {kinds[at] for at in range(1 - worked % 2, 40, 2)} == {IdempotencyMismatch}
     assert door.service.calls == 1

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from router.auth import authenticate
 from router.errors import Conflict, Forbidden, InvalidKey, NotFound, StoreUnavailable
-from router.store import ADMIN, INFERENCE, Connection, Directory, Limits, Store, Token, embedded
+from router.store import FEEDBACK, INFERENCE, Connection, Directory, Limits, Store, Token, embedded
 from router.store.directory import FRESH_S
 from router.store.scripts import Ask, Reply, ignore, text
 from tests.store_servers import PATIENT_S, PEPPER, opened, until
@@ -27,17 +27,17 @@ async def test_a_key_opens_its_tenant(store: Store) -> None:
     principal = await directory.principal(token)
     assert (principal.tenant, principal.key) == (tenant, key)
     assert [principal.may_use(model) for model in "abcd"] == [False, True, False, False]
-    assert (principal.may(INFERENCE), principal.may(ADMIN)) == (True, False)
+    assert (principal.may(INFERENCE), principal.may(FEEDBACK), principal.may("another")) == (True, True, False)
     assert principal.scope == f"key:{key.id}"
 
 
 async def test_a_key_authenticates_for_its_scopes_and_for_no_other(store: Store) -> None:
     await store.directory.create_tenant("acme")
-    key, token = await store.directory.create_key("acme", scopes=frozenset({INFERENCE}))
+    key, token = await store.directory.create_key("acme", scopes=frozenset({FEEDBACK}))
     headers = [(b"authorization", b"Bearer " + token.encode())]
-    assert (await authenticate(store.directory, headers, scope=INFERENCE)).key == key
-    with pytest.raises(Forbidden, match=ADMIN):
-        await authenticate(store.directory, headers, scope=ADMIN)
+    assert (await authenticate(store.directory, headers, scope=FEEDBACK)).key == key
+    with pytest.raises(Forbidden, match=INFERENCE):
+        await authenticate(store.directory, headers, scope=INFERENCE)
 
 
 async def test_a_rotated_key_s_old_one_works_for_its_grace_and_no_longer(store: Store) -> None:

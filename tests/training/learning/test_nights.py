@@ -153,6 +153,11 @@ def test_the_commands_fit_prove_promote_and_roll_back(logs: str, tmp_path: Path)
     assert proof["about"]["decisions"] == 600
     call("promote", "global-1", "--logs", logs, *where)
     assert "active" in call("registry", "list", *where)
+    nowhere = ("--key", str(tmp_path / "elsewhere.pem"))
+    assert "active" in call("registry", "list", *trusted, *nowhere), "who reads needs no private key"
+    assert "gen-" not in call("registry", "show", "global-1", *trusted, *nowhere)
+    refused = run.invoke(app, ["registry", "list", "--registry", str(tmp_path / "reg"), *nowhere])
+    assert (refused.exit_code, "--public-key" in refused.output) == (2, True)
     assert "sound" in call("registry", "verify", *trusted, "--key", str(tmp_path / "key.pem"))
     assert "default decides again" in call("registry", "rollback", *where)
     call("registry", "shadow", "global-1", *where)
