@@ -101,7 +101,7 @@ class AnswerCache:
 
 def unpack(reply: Reply) -> bytes | None:
     """An answer as the store keeps it, or None where it is missing or damaged."""
-    if not isinstance(reply, bytes) or not reply:
+    if not isinstance(reply, bytes):
         return None
     if reply[:1] == _RAW:
         return reply[1:]

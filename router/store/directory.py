@@ -54,7 +54,7 @@ class Directory:
         self._known: dict[str, Principal | None] = {}
         self._opened: Recent[str, bytes] = Recent(REMEMBERED)
         self._memory_key = secrets.token_bytes()
-        self._revision = -1
+        self._revision: int | None = None
         self._confirmed_at = float("-inf")
 
     # --- who is asking
@@ -82,10 +82,10 @@ class Directory:
         seen = blake2b(given.secret.encode(), key=self._memory_key).digest()
         if hmac.compare_digest(self._opened.get(mac) or b"", seen):
             return True
-        if not given.opens(mac, self._pepper):
-            return False
-        self._opened.put(mac, seen)
-        return True
+        opens = given.opens(mac, self._pepper)
+        if opens:
+            self._opened.put(mac, seen)
+        return opens
 
     async def refresh(self) -> None:
         """Forget what is in memory where the revision has changed. Raises StoreUnavailable."""

@@ -152,22 +152,23 @@ class Limiter:
 
 def taking(limited_by: Sequence[Rule], tokens: int, lease_s: float) -> list[Argument]:
     """A script's words for admitting one request of so many estimated tokens."""
-    return _words(limited_by, {"requests": 1, "tokens": tokens, "concurrency": 1}, lease_s) if limited_by else []
+    return _words(limited_by, {"requests": 1, "tokens": tokens}, lease_s)
 
 
 def giving(limited_by: Sequence[Rule], extra_tokens: int) -> list[Argument]:
     """A script's words for the end of a request; empty where there is nothing to give back or to book."""
     touched = [rule for rule in limited_by if rule.kind == "concurrency" or (rule.kind == "tokens" and extra_tokens)]
-    return _words(touched, {"tokens": extra_tokens, "concurrency": 0}, 0) if touched else []
+    return _words(touched, {"tokens": extra_tokens})
 
 
-def _words(limited_by: Sequence[Rule], costs: dict[str, int], lease_s: float) -> list[Argument]:
+def _words(limited_by: Sequence[Rule], costs: dict[str, int], lease_s: float = 0.0) -> list[Argument]:
     words: list[Argument] = []
     for rule in limited_by:
-        concurrent = rule.kind == "concurrency"
-        span_ms = round(lease_s * 1000) if concurrent else MINUTE_MS
         name = f"{rule.kind}:{rule.owner}"
-        words += ["many" if concurrent else "rate", name, rule.limit, span_ms, costs[rule.kind]]
+        if rule.kind == "concurrency":
+            words += ["many", name, rule.limit, round(lease_s * 1000), ""]  # a place costs nothing
+        else:
+            words += ["rate", name, rule.limit, MINUTE_MS, costs[rule.kind]]
     return words
 
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import zlib
+from hashlib import blake2b, sha256
 
 import pytest
 from hypothesis import given
@@ -8,7 +10,7 @@ from hypothesis import strategies as st
 
 from router.errors import StoreUnavailable
 from router.store import AnswerCache, answer_key
-from router.store.cache import MAX_ANSWER_BYTES
+from router.store.cache import COMPRESS_ABOVE, MAX_ANSWER_BYTES
 from router.store.connection import Connection
 from router.store.scripts import Ask
 
@@ -42,8 +44,32 @@ def test_two_keys_are_equal_only_where_tenant_scope_and_request_are(
 
 async def test_an_answer_that_is_too_large_is_not_stored(connection: Connection) -> None:
     cache = AnswerCache(connection)
-    assert not await cache.put("acme", "k", os.urandom(MAX_ANSWER_BYTES))
+    assert await cache.put("acme", "k", os.urandom(MAX_ANSWER_BYTES)) is False
     assert await cache.get("acme", "k") is None
+
+
+def test_an_answer_is_kept_up_to_its_packed_size_and_packed_where_it_is_long() -> None:
+    cache, noise = AnswerCache(Connection("unix:///nowhere.sock")), os.urandom(MAX_ANSWER_BYTES)
+    sizes = range(MAX_ANSWER_BYTES - 200, MAX_ANSWER_BYTES)
+    packed = [cache.pack(noise[:size]) for size in sizes]
+    assert max(len(one) for one in packed if one is not None) == MAX_ANSWER_BYTES
+    assert packed[-1] is None
+    assert [len(cache.pack(b"x" * size) or b"") for size in (COMPRESS_ABOVE, COMPRESS_ABOVE + 1)] == [
+        COMPRESS_ABOVE + 1,
+        len(zlib.compress(b"x" * (COMPRESS_ABOVE + 1), 1)) + 1,
+    ]
+
+
+def test_an_answer_lives_as_long_as_it_is_told_and_at_least_a_moment() -> None:
+    cache = AnswerCache(Connection("unix:///nowhere.sock"), max_answers=7)
+    assert [cache.bounds(ttl_s) for ttl_s in (1.5, 3600, 0, -1)] == [(1500, 7), (3_600_000, 7), (1, 7), (1, 7)]
+
+
+def test_a_key_stays_what_it_was_so_that_an_upgrade_forgets_no_answer() -> None:
+    # BLAKE2b of "answer", of tenant and scope with their lengths, and of the request; keyed by SHA-256 of the pepper.
+    key = answer_key(PEPPER, "acme", "key:k", b"{}")
+    parts = b"answer" + b"\0\0\0\x04acme" + b"\0\0\0\x05key:k" + b"{}"
+    assert key == blake2b(parts, key=sha256(PEPPER).digest(), digest_size=32).hexdigest()
 
 
 async def test_a_tenants_answers_are_bounded_and_the_first_to_expire_goes_first(connection: Connection) -> None:
@@ -83,6 +109,6 @@ async def test_a_damaged_answer_is_a_miss(connection: Connection) -> None:
 async def test_a_store_that_is_away_is_a_miss() -> None:
     cache = AnswerCache(Connection("unix:///nowhere.sock"))
     assert await cache.get("acme", "k") is None
-    assert not await cache.put("acme", "k", b"x")
+    assert await cache.put("acme", "k", b"x") is False
     with pytest.raises(StoreUnavailable):
         await cache.purge("acme")

@@ -251,6 +251,18 @@ async def test_who_was_asked_for_lately_is_known_without_the_store_and_no_more_t
     assert [await read(2), await read(2), await read(0)] == [1, 0, 1], "a third makes room by forgetting both"
 
 
+async def test_the_first_change_of_all_is_seen(who: Directory, store: Store) -> None:
+    await who.create_tenant("acme")
+    key, token = await who.create_key("acme")
+    await store.connection.ask(Ask(("DEL", names.REVISION), int))
+    other = Directory(store.connection, PEPPER, store.ledger)
+    await other.principal(token)
+    await who.revoke_key(key.id)
+    await other.refresh()
+    with pytest.raises(InvalidKey, match="revoked"):
+        await other.principal(token)
+
+
 async def test_a_secret_that_has_opened_once_is_known_by_the_quick_hash(
     who: Directory, monkeypatch: pytest.MonkeyPatch
 ) -> None:

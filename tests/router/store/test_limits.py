@@ -58,7 +58,9 @@ async def test_the_headers_speak_of_the_limit_with_the_least_left(limiter: Limit
 async def test_limits_are_taken_together_or_not_at_all(limiter: Limiter) -> None:
     both = rules(("", Limits(requests_per_minute=10)), ("key:k", Limits(requests_per_minute=1)))
     (await limiter.take("acme", "r1", both, 0)).require()
-    assert (await limiter.take("acme", "r2", both, 0)).refused
+    refused = (await limiter.take("acme", "r2", both, 0)).refused
+    assert refused is not None
+    assert refused.rule == both[1], "the one that refuses is named"
     other = rules(("", Limits(requests_per_minute=10)), ("key:other", Limits(requests_per_minute=1)))
     verdict = await limiter.take("acme", "r3", other, 0)
     assert verdict.quotas[0].remaining == 8, "the refused request took nothing from the tenant"
@@ -66,6 +68,8 @@ async def test_limits_are_taken_together_or_not_at_all(limiter: Limiter) -> None
 
 async def test_tokens_are_corrected_by_what_was_really_used(limiter: Limiter) -> None:
     limit = rules(("", Limits(tokens_per_minute=1000)))
+    with pytest.raises(RateLimited, match=r"tenant's limit of 1000 tokens a minute is used up: retry in 60 s"):
+        [(await limiter.take("other", name, limit, 1000)).require() for name in ("r1", "r2")]
     await limiter.take("acme", "r1", limit, 400)
     await limiter.give("acme", "r1", limit, 500)
     assert (await limiter.take("acme", "r2", limit, 50)).quotas[0].remaining == 50
@@ -122,6 +126,25 @@ async def test_tenants_do_not_share_limits(limiter: Limiter) -> None:
 async def test_without_rules_nothing_is_asked(limiter: Limiter) -> None:
     assert rules(("", Limits())) == ()
     (await limiter.take("acme", "r1", (), 10**9)).require()
+
+
+async def test_a_request_that_took_no_place_and_the_tokens_it_said_has_nothing_to_give_back(limiter: Limiter) -> None:
+    everything = rules(("", Limits(requests_per_minute=9, tokens_per_minute=9, concurrency=9)))
+    place, requests_, tokens = everything
+    assert limiter.give_ask("acme", "r", (requests_, tokens), 0) is None
+    assert limiter.give_ask("acme", "r", (requests_,), 5) is None
+    assert limiter.give_ask("acme", "r", (tokens,), 5) is not None
+    assert limiter.give_ask("acme", "r", (place,), 0) is not None
+
+
+async def test_an_end_corrects_tokens_and_frees_a_place_at_once(limiter: Limiter) -> None:
+    both = rules(("", Limits(tokens_per_minute=1000, concurrency=1)), ("key:k", Limits(concurrency=1)))
+    (await limiter.take("acme", "r1", both, 400)).require()
+    assert (await limiter.take("acme", "r2", both, 0)).refused
+    await limiter.give("acme", "r1", both, 100)
+    verdict = await limiter.take("acme", "r3", both, 0)
+    verdict.require()
+    assert {quota.rule.kind: quota.remaining for quota in verdict.quotas} == {"concurrency": 0, "tokens": 500}
 
 
 async def test_of_parallel_requests_exactly_the_limit_passes(limiter: Limiter) -> None:
