@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from router.errors import Conflict, InvalidKey, NotFound
-from router.store import ADMIN, Connection, Directory, Key, Limits, Store, Tenant, Token, directory, embedded, names
+from router.store import FEEDBACK, Connection, Directory, Key, Limits, Store, Tenant, Token, directory, embedded, names
 from router.store.directory import FRESH_S
 from router.store.scripts import Ask, Reply
 from tests.store_servers import PATIENT_S, PEPPER
@@ -23,7 +23,7 @@ OF_TENANT: dict[str, Any] = {
 }
 OF_KEY: dict[str, Any] = {
     "name": "ci",
-    "scopes": frozenset({ADMIN}),
+    "scopes": frozenset({FEEDBACK}),
     "models": frozenset({"m"}),
     "deny": frozenset({"n"}),
     "limits": LIMITS,
