@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -145,7 +146,7 @@ async def test_a_declaration_makes_a_tenant_what_it_says_and_nothing_else(
 ) -> None:
     made = await who.declare_tenant("acme", **OF_TENANT)
     assert made == Tenant(id="acme", created_at=NOW, generation=store.epoch, **OF_TENANT)
-    await who.set_disabled("acme", disabled=True)
+    assert await who.set_disabled("acme", disabled=True) == replace(made, disabled=True)
     written.commands.clear()
     assert (await who.declare_tenant("acme", **OF_TENANT)).disabled, "an operator's no outlasts a restart"
     assert TOLD not in written.commands, "what says the same changes nothing"
@@ -196,6 +197,15 @@ async def test_a_key_that_is_rotated_without_grace_is_revoked(who: Directory) ->
     assert await who.principal(after)
     with pytest.raises(Conflict, match="revoked or expired"):
         await who.rotate_key(old.id)
+
+
+async def test_the_shortest_grace_is_a_grace(who: Directory) -> None:
+    await who.create_tenant("acme")
+    old, _ = await who.create_key("acme")
+    await who.rotate_key(old.id, grace_s=0.5)
+    ending = await who.key(old.id)
+    assert (ending.expires_at, ending.revoked_at) == (NOW + 0.5, None)
+    assert await who.revoke_key(old.id) == replace(ending, revoked_at=NOW)
 
 
 async def test_a_key_ends_at_its_time_and_not_before(who: Directory, clock: Clock) -> None:
