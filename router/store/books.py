@@ -19,7 +19,7 @@ from router.store.connection import Executor
 from router.store.ledger import SEPARATOR
 from router.store.record import Entry, again_ask, entries_ask, place, read_entries
 from router.store.rollover import rolled, wrong
-from router.store.scripts import Ask, Reply, Script, text
+from router.store.scripts import Ask, Reply, Script, ignore, text
 
 CHUNK = 500  # entries per script: about a millisecond of the server's time
 KEPT_ENTRIES = 100_000  # per tenant, some 30 MB; older ones live on in the checkpoint and in exports
@@ -61,7 +61,6 @@ class Proof:
 
 @dataclass(slots=True, kw_only=True)
 class _Snapshot:
-    generation: str
     budgets: str
     checkpoint: dict[str, str]
     counters: dict[str, dict[str, int]]
@@ -143,7 +142,7 @@ class Books:
             if _complete(window, snapshot.checkpoint)
         ]
         flat = [word for counter in counters for word in counter]
-        await self._executor.ask(_RESTORE.ask([names.of(tenant, "acct")], [generation, budgets, *flat], int))
+        await self._executor.ask(_RESTORE.ask([names.of(tenant, "acct")], [generation, budgets, *flat], ignore))
         return await self.verify(tenant)
 
     async def adjust(
@@ -267,9 +266,8 @@ def _budgets(snapshot: _Snapshot) -> str:
 
 
 def _read(reply: Reply) -> _Snapshot:
-    generation, budgets, checkpoint, counters, holds, entries = reply
+    budgets, checkpoint, counters, holds, entries = reply
     return _Snapshot(
-        generation=text(generation),
         budgets=text(budgets),
         checkpoint=_pairs(checkpoint),
         counters={

@@ -14,7 +14,7 @@ from functools import lru_cache
 from router.errors import RateLimited
 from router.store import names
 from router.store.connection import Executor
-from router.store.scripts import Argument, Ask, Reply, Script
+from router.store.scripts import Argument, Ask, Reply, Script, ignore
 
 MINUTE_MS = 60_000
 CONCURRENCY_LEASE_S = 600.0  # longer than a request may take; a dead process' places come back after it
@@ -131,14 +131,14 @@ class Limiter:
             return Verdict()
         return await self._executor.ask(self.take_ask(tenant, request_id, limited_by, tokens))
 
-    def give_ask(self, tenant: str, request_id: str, limited_by: Sequence[Rule], extra_tokens: int) -> Ask[int] | None:
+    def give_ask(self, tenant: str, request_id: str, limited_by: Sequence[Rule], extra_tokens: int) -> Ask[None] | None:
         """End a request: its place is free, and the tokens beyond the estimate (or short of it) are booked.
 
         Returns:
             None where nothing has to be done.
         """
         words = giving(limited_by, extra_tokens)
-        return _GIVE.ask([names.of(tenant, "acct")], [self._clock(), request_id, *words], int) if words else None
+        return _GIVE.ask([names.of(tenant, "acct")], [self._clock(), request_id, *words], ignore) if words else None
 
     async def give(self, tenant: str, request_id: str, limited_by: Sequence[Rule], extra_tokens: int) -> None:
         """End a request. Raises StoreUnavailable."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 STORE = "tests/router/store"
-_LEDGER = tuple(f"{STORE}/test_{name}.py" for name in ("ledger", "books", "rollover", "organisation", "ledger_machine"))
+_LEDGER = tuple(
+    f"{STORE}/test_{name}.py" for name in ("ledger", "books", "rollover", "organisation", "calendar", "ledger_machine")
+)
 _DIRECTORY = (f"{STORE}/test_directory.py", "tests/router/test_auth.py")
 _TRIPS = (f"{STORE}/test_trips.py", f"{STORE}/test_store.py")
 _CACHE = (f"{STORE}/test_cache.py", f"{STORE}/test_flights.py")
-_SESSIONS = ("tests/router/api/test_sessions.py",)
+_SESSIONS = (f"{STORE}/test_sessions.py", "tests/router/api/test_sessions.py")
 _ONCE = ("tests/router/service/test_once.py", "tests/router/api/test_idempotency.py")
 _NEAR = (f"{STORE}/test_near.py",)
 # Subject -> file -> the tests that are to notice.
@@ -19,7 +21,7 @@ COVERED: dict[str, dict[str, tuple[str, ...]]] = {
             *("account", "adjust", "compact", "restore", "snapshot", "settling", "rollover", "open_holds"),
         )
     }
-    | {f"router/store/lua/{name}.lua": _TRIPS for name in ("admit", "close")},
+    | {f"router/store/lua/{name}.lua": (*_TRIPS, f"{STORE}/test_flights.py") for name in ("admit", "close")},
     "money (Python)": {
         "router/store/ledger.py": (*_LEDGER[:2], f"{STORE}/test_store.py"),
         "router/store/ledger_types.py": _LEDGER[:2],

@@ -73,7 +73,8 @@ _SWAPS: Sequence[tuple[str, str]] = (
     (r"math\.min", "math.max"),
     (r"(?<=')(settled|void|reaped|late|open|call|stream|already|forgotten|short|held|ended)(?=')", "wrong"),
     (r"(?<=')(h:|w:|exp|led|ckpt|s\||h\||c:|gen|bud)(?=')", "wrong"),
-    (r"(?<![\w.%'])1(?![\w.%'])", "2"),
+    (r"(?<=return )1$", "0"),  # a reply that is read as yes or no, and 2 is another word for yes
+    (r"(?<!return )(?<![\w.%'])1(?![\w.%'])", "2"),
     (r"(?<![\w.%'])0(?![\w.%'])", "1"),
 )
 

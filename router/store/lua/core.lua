@@ -13,8 +13,8 @@ local REAPED_AT_ONCE = 8 -- bounds what one request may clean up on the way
 
 local base = string.sub(KEYS[1], 1, -5)
 -- The keys of the organisation that the tenant belongs to, in the same slot (b:{organisation}@tenant:), or nil.
-local at = string.find(base, '}@', 1, true)
-local above = at and string.sub(base, 1, at) .. ':'
+local above = string.match(base, '^(.*})@')
+above = above and above .. ':'
 
 local function int(number)
   return string.format('%.0f', number)
@@ -22,7 +22,7 @@ end
 
 local function amount(text)
   local number = tonumber(text)
-  if not number or number ~= number or number < 0 or number > LARGEST or number % 1 ~= 0 then
+  if not number or number < 0 or number > LARGEST or number % 1 ~= 0 then -- nan % 1 is nan, which is not 0
     error({ err = 'BADAMOUNT an amount must be an integer of 0..2^53-1 nano-dollars' })
   end
   return number

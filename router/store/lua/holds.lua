@@ -2,14 +2,11 @@
 -- b:{tenant}:h:<id>: st state, a amount, w windows, s scopes, u to charge if the holder dies, c charged, at reserved at
 
 local function load_hold(id, prefix)
-  local fields = redis.call('HMGET', (prefix or base) .. 'h:' .. id, 'st', 'a', 'w', 's', 'u', 'c', 'at')
-  if not fields[1] then
-    return nil
+  local st, a, w, s, u, c, at = unpack(
+    redis.call('HMGET', (prefix or base) .. 'h:' .. id, 'st', 'a', 'w', 's', 'u', 'c', 'at'))
+  if st then
+    return { st = st, a = tonumber(a), w = w, s = s, u = tonumber(u or '0'), c = tonumber(c or '0'), at = tonumber(at) }
   end
-  return {
-    st = fields[1], a = tonumber(fields[2]), w = fields[3], s = fields[4],
-    u = tonumber(fields[5] or '0'), c = tonumber(fields[6] or '0'), at = tonumber(fields[7]),
-  }
 end
 
 local function is_open(hold)

@@ -9,9 +9,8 @@ end
 -- When the next cell of a key arrives. The key holds arrival:written, so that a clock that was set back since (a failover
 -- to another server) takes the arrival back with it, instead of making everybody wait for as long.
 local function arrival_of(key, now)
-  local arrival, written = string.match(redis.call('GET', key) or '', '^(%d+):?(%d*)$')
-  local back = math.max(0, (tonumber(written or '') or 0) - now)
-  return math.max((tonumber(arrival or '') or 0) - back, now)
+  local arrival, written = string.match(redis.call('GET', key) or '', '^(%d+):(%d+)$')
+  return arrival and math.max(arrival - math.max(0, written - now), now) or now
 end
 
 local function keep_arrival(key, now, arrival)

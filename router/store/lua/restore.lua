@@ -1,7 +1,6 @@
 -- Needs core.lua.
 -- Writes counters that were computed from the record. Refused while the account is open: nothing may move meanwhile.
 -- ARGV: generation, budgets' JSON or '', then per counter: window, field, value
--- Reply: 1
 if redis.call('HEXISTS', KEYS[1], 'gen') == 1 then
   error({ err = 'OPENBOOKS close the account before restoring it' })
 end
@@ -35,4 +34,3 @@ if ARGV[2] ~= '' then
   redis.call('HSET', KEYS[1], 'bud', ARGV[2])
 end
 redis.call('HSET', KEYS[1], 'gen', ARGV[1])
-return 1

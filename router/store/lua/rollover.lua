@@ -4,13 +4,14 @@
 
 -- Opens a window of books in which budgets roll over. Its helpers are made when it runs: once a window, not once a request.
 local function open_with_rest(book, window, now)
-  -- Days since 1970 of a day (H. Hinnant, "chrono-compatible low-level date algorithms", days_from_civil).
+  -- Days since a day that is always the same one (H. Hinnant, "chrono-compatible low-level date algorithms",
+  -- days_from_civil without its last constants, for only differences are wanted).
   local function days_of(year, month, day)
     local y = month <= 2 and year - 1 or year
     local era = math.floor(y / 400)
     local yoe = y - era * 400
-    local doy = math.floor((153 * (month + (month > 2 and -3 or 9)) + 2) / 5) + day - 1
-    return era * 146097 + yoe * 365 + math.floor(yoe / 4) - math.floor(yoe / 100) + doy - 719468
+    local doy = math.floor((153 * (month + (month > 2 and -3 or 9)) + 2) / 5) + day
+    return era * 146097 + yoe * 365 + math.floor(yoe / 4) - math.floor(yoe / 100) + doy
   end
 
   -- How many windows lie between two ids of one kind, the later one included.

@@ -41,21 +41,21 @@ local function windows(now)
 end
 
 -- Reads spent and held of the scopes in one window. A window that the account has opened and that is gone means
--- lost books: fail rather than count from zero.
+-- lost books: fail rather than count from zero. That in all was opened with the account.
 local function read(book, window, now)
   window.values = redis.call('HMGET', book.prefix .. 'w:' .. window.id, unpack(book.names))
-  window.opened = window.values[1] and true or false
+  window.opened = window.values[1]
   if not window.opened and book.acct[window.kind] == window.id then
     error({ err = 'NOBOOKS the window ' .. window.id .. ' is missing' })
   end
-  if book.rolls and not window.opened and window.stop > 0 then
+  if book.rolls and not window.opened then
     open_with_rest(book, window, now)
   end
 end
 
 local function read_book(prefix, acct, scopes, now)
   local book = { prefix = prefix, acct = acct, scopes = scopes, names = fields_of(scopes), live = windows(now) }
-  book.rolls = acct.budgets and string.find(acct.budgets, '"roll"', 1, true)
+  book.rolls = acct.budgets and string.find(acct.budgets, '"roll"')
   for _, window in ipairs(book.live) do
     read(book, window, now)
   end
@@ -73,7 +73,7 @@ local function advance(books, spent, held, now)
     for _, window in ipairs(book.live) do
       local key = book.prefix .. 'w:' .. window.id
       write(key, book.names, window.values, spent, held)
-      if not window.opened and window.stop > 0 then
+      if not window.opened then
         redis.call('PEXPIRE', key, int(window.stop - now + window.keep))
         redis.call('HSET', book.prefix .. 'acct', window.kind, window.id)
       end
@@ -92,7 +92,7 @@ local function add_covering(found, book)
   if not acct.budgets then
     return
   end
-  local whose = book.prefix ~= base and '@' .. string.sub(book.prefix, 4, -3) or nil
+  local whose = book.prefix ~= base and '@' .. string.sub(book.prefix, 4, -3)
   for _, budget in ipairs(cjson.decode(acct.budgets)) do
     for index = 1, #scopes do
       if budget.scope == scopes[index] then

@@ -41,6 +41,7 @@ async def test_the_record_tells_everything_that_moved_money(acme: Store) -> None
         ("h3", 1003, 5000, True, b'{"model": "m"}')
     )
     assert third.scopes == ("", "key:1")
+    assert (entries[0].cost_nano, entries[0].held_nano, entries[0].windows) == (0, 0, ())
     assert [Entry.load(entry.dump()) for entry in entries] == entries
 
 
@@ -59,6 +60,23 @@ async def test_one_nano_dollar_of_difference_is_found(acme: Store, field: str) -
     assert (difference.window, difference.scope) == ("t", field[2:])
     assert difference.what == {"s": "spent", "h": "held"}[field[0]]
     assert difference.counter_nano == difference.record_nano + 1
+
+
+@pytest.mark.parametrize("window", ["d:2026-03-31", "m:2026-03", "t"])
+@pytest.mark.parametrize("asked_on", [(2026, 3, 31), (2026, 4, 3)], ids=["at once", "days later"])
+async def test_every_window_is_proved_whether_or_not_money_is_held_in_it(
+    store: Store, window: str, asked_on: tuple[int, ...]
+) -> None:
+    """Also those that were opened last, when nobody has asked since, and their entries have been folded."""
+    await store.directory.create_tenant("acme")
+    freeze(store, 2026, 3, 31)
+    await store.ledger.settle(await store.ledger.reserve("acme", "h", 10), 7)
+    freeze(store, *asked_on)
+    await store.books.compact("acme", keep=0)
+    assert (await store.books.verify("acme")).exact
+    await store.connection.ask(Ask(("HINCRBY", f"b:{{acme}}:w:{window}", "s|", 1), int))
+    (difference,) = (await store.books.verify("acme")).differences
+    assert (difference.window, difference.counter_nano, difference.record_nano) == (window, 8, 7)
 
 
 async def test_books_are_proved_under_traffic(acme: Store) -> None:
@@ -135,7 +153,7 @@ async def test_a_refund_is_booked_once_with_who_and_why(acme: Store) -> None:
     for expected in (True, False):
         assert await acme.books.adjust("acme", "r-1", -500, reason="bad answer", by="ops") == expected
     entry = (await exported(acme))[-1]
-    assert (entry.kind, entry.cost_nano) == ("adjust", -500)
+    assert (entry.kind, entry.cost_nano, entry.held_nano) == ("adjust", -500, 0)
     assert entry.facts == b'{"reason":"bad answer","by":"ops"}'
     assert (await acme.ledger.standing("acme")).total.spent_nano == before - 500
     assert (await acme.books.verify("acme")).exact
@@ -153,7 +171,8 @@ async def test_a_correction_after_the_reaper_is_recorded_as_the_difference(acme:
     hold = await acme.ledger.reserve("acme", "slow", 5000, state=State.CALL, lease_s=0.001)
     await until(lambda: reaped(acme))
     assert (await acme.ledger.settle(hold, 4200)).outcome == "late"
-    assert [entry.cost_nano for entry in (await exported(acme))[-2:]] == [5000, -800]
+    told = [(entry.kind, entry.cost_nano, entry.held_nano) for entry in (await exported(acme))[-2:]]
+    assert told == [("reaped", 5000, 5000), ("late", -800, 0)]
     proof = await acme.books.verify("acme")
     assert (proof.exact, proof.spent_nano) == (True, before + 4200)
 

@@ -8,9 +8,11 @@ import pytest
 
 from router.errors import BudgetExhausted, Conflict, StoreUnavailable
 from router.store import Hold, Ledger, State, Store, Terms, Window
+from router.store.books import Books
 from router.store.connection import Connection
 from router.store.ledger import LEASE_S
 from router.store.scripts import Ask
+from tests.store_servers import PATIENT_S
 
 DOLLAR = 10**9
 DIME = DOLLAR // 10
@@ -232,7 +234,7 @@ async def test_windows_are_those_of_the_utc_calendar(
     [(State.OPEN, None, 0), (State.CALL, None, DIME), (State.STREAM, None, 0), (State.STREAM, 777, 777)],
 )
 async def test_the_reaper_charges_what_a_dead_holder_may_have_bought(
-    ledger: Ledger, state: State, renewed: int | None, charged: int
+    ledger: Ledger, connection: Connection, state: State, renewed: int | None, charged: int
 ) -> None:
     hold = await ledger.reserve("acme", "h1", DIME)
     assert await ledger.dispatched(hold, state)
@@ -244,6 +246,9 @@ async def test_the_reaper_charges_what_a_dead_holder_may_have_bought(
     assert await ledger.reap("acme") == 1
     standing = await ledger.standing("acme")
     assert (standing.month.spent_nano, standing.month.held_nano) == (charged, 0)
+    entry = [entry async for entry in Books(connection).entries("acme")][-1]
+    assert (entry.kind, entry.cost_nano, entry.held_nano) == ("reaped", charged, DIME)
+    assert entry.estimated == (state is not State.OPEN), "what was never dispatched has certainly cost nothing"
     assert not await ledger.renew(hold, if_dead_nano=1)
 
 
@@ -279,6 +284,47 @@ async def test_a_reservation_reaps_on_its_way(ledger: Ledger) -> None:
     assert (await ledger.standing("acme")).month.held_nano == 5 * DOLLAR
 
 
+async def test_a_hold_that_is_lost_or_ended_stands_in_nobody_s_way_among_the_open_ones(
+    ledger: Ledger, connection: Connection
+) -> None:
+    """Or every request of the tenant would fail on it, for each reaps on its way."""
+    ended = await ledger.reserve("acme", "ended", DIME)
+    await ledger.settle(ended, 7)
+    await connection.ask(Ask(("ZADD", "b:{acme}:exp", 1, "ended", 2, "lost"), int))
+    proof = await Books(connection, frozen_ms=ledger.frozen_ms).verify("acme")
+    assert (proof.exact, proof.open_holds) == (True, 0)
+    await ledger.reserve("acme", "h1", DIME)
+    assert await connection.ask(Ask(("ZRANGE", "b:{acme}:exp", 0, -1), lambda reply: reply)) == [b"h1"]
+    standing = await ledger.standing("acme")
+    assert (standing.total.spent_nano, standing.total.held_nano) == (7, DIME)
+
+
+async def test_ended_holds_are_remembered_for_a_quarter_of_an_hour_and_reaped_ones_for_a_day(
+    ledger: Ledger, connection: Connection
+) -> None:
+    await ledger.settle(await ledger.reserve("acme", "settled", DIME), 7)
+    await ledger.void(await ledger.reserve("acme", "void", DIME))
+    await ledger.reserve("acme", "reaped", DIME, lease_s=0)
+    assert await ledger.reap("acme") == 1
+    for name, minutes in (("settled", 15), ("void", 15), ("reaped", 24 * 60)):
+        left_s = await connection.ask(Ask(("PTTL", f"b:{{acme}}:h:{name}"), int)) / 1000
+        assert 60 * minutes - PATIENT_S < left_s <= 60 * minutes, name
+
+
+@pytest.mark.parametrize("rollover", [0.0, 0.5])
+async def test_a_window_is_kept_by_day_for_a_quarter_and_by_month_for_two_years_whatever_is_booked(
+    ledger: Ledger, connection: Connection, rollover: float
+) -> None:
+    await ledger.set_budget("acme", "main", 5 * DOLLAR, Window.MONTH, terms=Terms(rollover=rollover))
+    await ledger.set_budget("acme", "day", DOLLAR, Window.DAY, terms=Terms(rollover=rollover))
+    ledger.frozen_ms = at(2026, 4, 2, 12)
+    for cost in (7, 8):
+        await ledger.settle(await ledger.reserve("acme", f"h{cost}", DIME), cost)
+    for window, days in (("d:2026-04-02", 0.5 + 100), ("m:2026-04", 28.5 + 800)):
+        left_s = await connection.ask(Ask(("PTTL", f"b:{{acme}}:w:{window}"), int)) / 1000
+        assert 86_400 * days - PATIENT_S < left_s <= 86_400 * days, window
+
+
 async def test_a_renewed_lease_outlives_the_first(ledger: Ledger) -> None:
     hold = await ledger.reserve("acme", "h1", DIME, state=State.STREAM)
     assert ledger.frozen_ms is not None
@@ -304,7 +350,9 @@ async def test_a_settlement_after_the_reaper_corrects_its_estimate(
     assert 0 < left_ms <= 15 * 60_000, "what is settled is remembered for as long as any other settlement"
 
 
-async def test_a_hold_that_the_store_has_lost_is_charged_when_it_is_settled(ledger: Ledger) -> None:
+async def test_a_hold_that_the_store_has_lost_is_charged_when_it_is_settled(
+    ledger: Ledger, connection: Connection
+) -> None:
     lost = Hold(
         tenant="acme",
         id="lost",
@@ -315,14 +363,27 @@ async def test_a_hold_that_the_store_has_lost_is_charged_when_it_is_settled(ledg
     )
     assert (await ledger.void(lost)).outcome == "forgotten"
     assert (await ledger.settle(lost, 42)).outcome == "late"
-    assert (await ledger.settle(lost, 42)).outcome == "already"
+    again = await ledger.settle(lost, 43)
+    assert (again.outcome, again.charged_nano) == ("already", 42)
+    (entry,) = [e async for e in Books(connection).entries("acme") if e.kind == "late"]
+    assert (entry.id, entry.cost_nano, entry.held_nano) == ("lost", 42, 0)
     standing = await ledger.standing("acme")
     assert (standing.month.spent_nano, standing.month.held_nano) == (42, 0)
 
 
+@pytest.mark.parametrize(("age_ms", "outcome"), [(15 * 60_000, "late"), (15 * 60_000 + 1, "forgotten")])
+async def test_an_unknown_hold_is_charged_while_a_tombstone_would_tell_of_it(
+    ledger: Ledger, age_ms: int, outcome: str
+) -> None:
+    asked_at = at(2026, 3, 15, 12) - age_ms
+    lost = Hold(tenant="acme", id="h", amount_nano=1, windows="t", scopes=(), reserved_at_ms=asked_at)
+    assert (await ledger.settle(lost, 42)).outcome == outcome
+
+
 async def test_an_unknown_hold_that_is_older_than_its_tombstone_is_not_charged_again(ledger: Ledger) -> None:
     old = Hold(tenant="acme", id="old", amount_nano=1, windows="t", scopes=(), reserved_at_ms=at(2026, 3, 15, 10, 59))
-    assert (await ledger.settle(old, 42)).outcome == "forgotten"
+    ending = await ledger.settle(old, 42)
+    assert (ending.outcome, ending.charged_nano) == ("forgotten", 0)
     assert (await ledger.standing("acme")).total.spent_nano == 0
 
 
@@ -360,6 +421,15 @@ async def test_the_clock_is_the_stores_own(store: Store) -> None:
     standing = await store.ledger.standing("acme")
     assert 0 <= standing.now * 1000 - hold.reserved_at_ms < 60_000
     assert abs(standing.now - datetime.now(UTC).timestamp()) < 60
+
+
+async def test_the_clock_counts_the_milliseconds_and_never_runs_back(store: Store) -> None:
+    await store.directory.create_tenant("acme")
+    told = Ask(("TIME",), lambda reply: int(reply[0]) * 1000 + int(reply[1]) // 1000)
+    for number in range(20):
+        before = await store.connection.ask(told)
+        hold = await store.ledger.reserve("acme", f"h{number}", 1)
+        assert before <= hold.reserved_at_ms <= await store.connection.ask(told)
 
 
 async def test_a_budgets_terms_are_kept_told_and_changed(ledger: Ledger) -> None:

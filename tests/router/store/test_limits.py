@@ -103,6 +103,53 @@ async def test_places_are_given_back_and_a_dead_processs_places_expire(limiter: 
     (await limiter.take("acme", "r4", limit, 0)).require()
 
 
+async def test_a_refusal_says_what_is_left_and_the_first_of_several_limits_refuses(limiter: Limiter) -> None:
+    limit = rules(("", Limits(tokens_per_minute=1000)), ("key:k", Limits(tokens_per_minute=800)))
+    taken = await limiter.take("acme", "r1", limit, 700)
+    assert [(quota.remaining, quota.reset_s, quota.wait_s) for quota in taken.quotas] == [(300, 42, 0), (100, 52.5, 0)]
+    for cost, refusing in ((200, 1), (400, 0)):
+        verdict = await limiter.take("acme", "r2", limit, cost)
+        assert verdict.refused == verdict.quotas[refusing]
+        assert [(quota.remaining, quota.reset_s) for quota in verdict.quotas][refusing] == (
+            300 - 200 * refusing,
+            42 + 10.5 * refusing,
+        )
+
+
+async def test_a_request_above_the_limit_leaves_nothing_and_one_that_used_nothing_gives_all_back(
+    limiter: Limiter,
+) -> None:
+    limit = rules(("", Limits(tokens_per_minute=1000)))
+    assert (await limiter.take("acme", "r1", limit, 3000)).quotas[0].remaining == 0
+    assert (await limiter.take("acme", "r2", limit, 1)).quotas[0].remaining == 0
+    await limiter.give("acme", "r1", limit, -3000)
+    assert (await limiter.take("acme", "r3", limit, 100)).quotas[0].remaining == 900
+
+
+async def test_a_limit_of_a_token_a_microsecond_is_counted_to_the_token(limiter: Limiter) -> None:
+    limit = rules(("", Limits(tokens_per_minute=60_000_000)))
+    left = [(await limiter.take("acme", f"r{number}", limit, 1)).quotas[0].remaining for number in range(5)]
+    assert left == [60_000_000 - number for number in range(1, 6)]
+    assert (await limiter.take("acme", "r5", limit, left[-1])).refused is None
+    assert (await limiter.take("acme", "r6", limit, 1)).refused
+
+
+async def test_a_place_is_free_again_at_once_and_waited_for_no_longer_than_its_lease(limiter: Limiter) -> None:
+    limit = rules(("", Limits(concurrency=3)))
+    quotas = [(await limiter.take("acme", f"r{number}", limit, 0)).quotas[0] for number in range(3)]
+    assert [(quota.remaining, quota.reset_s, quota.wait_s) for quota in quotas] == [(2, 0, 0), (1, 0, 0), (0, 0, 0)]
+    limiter.frozen_ms = START_MS + int(CONCURRENCY_LEASE_S * 1000) - 400
+    assert (await limiter.take("acme", "late", limit, 0)).quotas[0].wait_s == 0.4
+
+
+async def test_limits_are_kept_no_longer_than_they_bind(limiter: Limiter, connection: Connection) -> None:
+    limit = rules(("", Limits(requests_per_minute=60, tokens_per_minute=1000, concurrency=1)))
+    await limiter.take("acme", "r1", limit, 700)
+    for name, seconds in (("requests", 1), ("tokens", 42), ("concurrency", CONCURRENCY_LEASE_S)):
+        left_ms = await connection.ask(Ask(("PTTL", f"b:{{acme}}:rl:{name}:"), int))
+        assert 1000 * seconds - 500 < left_ms <= 1000 * (seconds + 1), name
+
+
 @pytest.mark.parametrize("back_ms", [1, 30_000, 3_600_000, 90 * 86_400_000])
 async def test_a_clock_that_is_set_back_makes_nobody_wait_for_as_long(limiter: Limiter, back_ms: int) -> None:
     limit = rules(("", Limits(requests_per_minute=60, tokens_per_minute=1000)))

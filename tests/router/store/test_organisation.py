@@ -155,6 +155,8 @@ async def test_an_emptied_store_is_restored_tenant_by_tenant_with_the_organisati
     for tenant in ALL:
         proof = await acme.books.rebuild(tenant, acme.epoch, [Entry.load(line) for line in saved[tenant]])
         assert proof.exact
+    assert await members(acme) == {"search", "chat"}
+    for tenant in ALL:
         await acme.directory.declare_tenant(tenant)
     await acme.ledger.reserve("chat@acme", "open", 5)
     proof = await acme.books.verify("acme")
@@ -331,5 +333,8 @@ def test_no_order_of_events_overruns_an_organisation_or_falsifies_its_books(serv
 
 
 async def test_the_members_of_an_organisation_are_known_to_its_books(acme: Store) -> None:
-    members = await acme.connection.ask(Ask(("SMEMBERS", "b:{acme}:members"), lambda reply: {text(m) for m in reply}))
-    assert members == {"search", "chat"}
+    assert await members(acme) == {"search", "chat"}
+
+
+async def members(store: Store) -> set[str]:
+    return await store.connection.ask(Ask(("SMEMBERS", "b:{acme}:members"), lambda reply: {text(m) for m in reply}))

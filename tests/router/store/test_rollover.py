@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime, timedelta
 
+import orjson
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -46,6 +47,7 @@ async def exact(store: Store, tenant: str = "acme") -> bool:
 async def test_a_share_of_what_is_left_is_in_the_next_windows_limit(acme: Store) -> None:
     await acme.ledger.set_budget("acme", "day", 1000, Window.DAY, terms=HALF)
     await spend(acme, "a", 399)
+    await acme.ledger.reserve("acme", "open", 1, lease_s=90_000)
     freeze(acme, 2026, 3, 2)
     today = await budget(acme)
     assert (today.limit_nano, today.rolled_nano, today.spent_nano, today.soft) == (1300, 300, 0, None)
@@ -55,6 +57,15 @@ async def test_a_share_of_what_is_left_is_in_the_next_windows_limit(acme: Store)
     assert await exact(acme)
     (entry,) = [e async for e in acme.books.entries("acme") if e.kind == "roll"]
     assert (entry.id, entry.cost_nano, entry.held_nano, entry.windows) == ("day", 0, 300, ("d:2026-03-02",))
+    assert orjson.loads(entry.facts) == {
+        "from": "d:2026-03-01",
+        "windows": "1",
+        "limit": "1000",
+        "rolled": "0",
+        "spent": "399",
+        "held": "1",
+        "roll": "0.5",
+    }
 
 
 async def test_nothing_rolls_over_into_the_window_in_which_a_budget_is_set(acme: Store) -> None:
@@ -132,6 +143,7 @@ async def test_an_overshoot_is_not_carried_over(acme: Store) -> None:
     await acme.ledger.settle(await acme.ledger.reserve("acme", "a", 100), 250)
     freeze(acme, 2026, 3, 2)
     assert (await budget(acme)).limit_nano == 100
+    assert "roll" not in {entry.kind async for entry in acme.books.entries("acme")}, "nothing went on"
 
 
 async def test_a_limit_that_changes_after_the_turn_does_not_change_what_was_left(acme: Store) -> None:

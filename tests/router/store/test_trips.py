@@ -8,6 +8,7 @@ import pytest
 
 from router.errors import BudgetExhausted
 from router.store import Limits, Opening, Role, State, Store, Wanted, Window, answer_key, rules
+from router.store.scripts import Ask, ignore
 from tests.store_servers import until
 
 KEY = answer_key(b"p" * 32, "acme", "", b"{}")
@@ -75,6 +76,20 @@ async def test_no_money_is_held_where_a_limit_refuses(acme: Store) -> None:
     refused = await ask(acme, "r2", 1, key=KEY, limited=True)
     assert refused.verdict.refused is not None
     assert (refused.hold, refused.role, await held(acme)) == (None, Role.ALONE, 1)
+
+
+async def test_the_first_trip_tells_how_the_pacing_stands_of_the_tenant_and_of_its_organisation(acme: Store) -> None:
+    await acme.directory.create_tenant("search@acme")
+    opening = await acme.opening("search@acme", request_id="r1")
+    assert opening.pace == (b"", b"")
+    await acme.connection.run(
+        *(
+            Ask(("SET", f"b:{{acme}}{whose}:pace", value, "EX", 9), ignore)
+            for whose, value in (("", "1"), ("@search", "2"))
+        )
+    )
+    assert (await acme.opening("search@acme", request_id="r2")).pace == (b"2", b"1")
+    assert (await acme.opening("acme", request_id="r3")).pace == (b"1",)
 
 
 async def test_a_caller_that_goes_away_leaves_nothing_held(acme: Store) -> None:
