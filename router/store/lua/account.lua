@@ -9,7 +9,7 @@ if ARGV[2] == 'open' then
     return 0
   end
   redis.call('HSET', KEYS[1], 'gen', ARGV[3])
-  redis.call('HSET', base .. 'w:t', 's|', '0', 'h|', '0')
+  redis.call('HSET', base .. 'w:t', 's|', '0')
   return 1
 end
 

@@ -21,7 +21,7 @@ end)
 local sums, last = {}, nil
 -- Budgets and what rolled over, as the folded entries last told them: '=b=name', '=r=window|name'.
 local function fold(fields)
-  if fields.k == 'roll' and wanted[fields.w] then
+  if fields.k == 'roll' then
     redis.call('HSET', base .. 'ckpt', '=r=' .. fields.w .. '|' .. fields.i, fields.a)
   elseif fields.k == 'budget' then
     redis.call('HSET', base .. 'ckpt', '=b=' .. fields.i, fields.f)

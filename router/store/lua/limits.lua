@@ -81,12 +81,7 @@ local function give_places(prefix, now, who, words, first)
       redis.call('ZREM', key, who)
     else
       local cell = tonumber(words[at + 3]) * 1000 / tonumber(words[at + 2])
-      local arrival = arrival_of(key, now) + tonumber(words[at + 4]) * cell
-      if arrival > now then
-        keep_arrival(key, now, arrival)
-      else
-        redis.call('DEL', key)
-      end
+      keep_arrival(key, now, math.max(now, arrival_of(key, now) + tonumber(words[at + 4]) * cell))
     end
   end
 end

@@ -8,7 +8,7 @@ if above then
   redis.call('SADD', above .. 'members', string.sub(base, #above + 1, -2))
 end
 redis.call('DEL', base .. 'w:t')
-redis.call('HSET', base .. 'w:t', 's|', '0', 'h|', '0')
+redis.call('HSET', base .. 'w:t', 's|', '0')
 local fresh = {}
 for first = 3, #ARGV, 3 do
   local id = ARGV[first]
@@ -16,7 +16,7 @@ for first = 3, #ARGV, 3 do
   if id ~= 't' and not fresh[id] then
     fresh[id] = true
     redis.call('DEL', key)
-    redis.call('HSET', key, 's|', '0', 'h|', '0')
+    redis.call('HSET', key, 's|', '0')
     redis.call('PEXPIRE', key, int(string.sub(id, 1, 1) == 'm' and KEEP_MONTH_MS or KEEP_DAY_MS))
   end
   redis.call('HSET', key, ARGV[first + 1], ARGV[first + 2])

@@ -65,7 +65,7 @@ local function open_with_rest(book, window, now)
       carry(book, budget, before, window.id, now)
     end
   end
-  redis.call('HSET', key, 's|', '0', 'h|', '0')
+  redis.call('HSET', key, 's|', '0')
   redis.call('PEXPIRE', key, int(window.stop - now + window.keep))
   redis.call('HSET', book.prefix .. 'acct', window.kind, window.id)
   window.opened = true

@@ -13,6 +13,7 @@ from router.store import AnswerCache, answer_key
 from router.store.cache import COMPRESS_ABOVE, MAX_ANSWER_BYTES
 from router.store.connection import Connection
 from router.store.scripts import Ask
+from tests.store_servers import until
 
 PEPPER = b"p" * 32
 
@@ -76,8 +77,8 @@ async def test_a_tenants_answers_are_bounded_and_the_first_to_expire_goes_first(
     cache = AnswerCache(connection, max_answers=3)
     for number in range(5):
         await cache.put("acme", f"k{number}", b"x", ttl_s=100 + number)
-    found = [await cache.get("acme", f"k{number}") is not None for number in range(5)]
-    assert found == [False, False, True, True, True]
+        found = [await cache.get("acme", f"k{seen}") is not None for seen in range(number + 1)]
+        assert found == [seen > number - 3 for seen in range(number + 1)]
 
 
 async def test_a_purge_drops_all_of_one_tenants_answers(connection: Connection) -> None:
@@ -86,6 +87,7 @@ async def test_a_purge_drops_all_of_one_tenants_answers(connection: Connection) 
         await cache.put("acme", f"k{number}", b"x")
     await cache.put("other", "k", b"x")
     assert await cache.purge("acme") == 2500
+    assert await connection.ask(Ask(("GET", "b:{acme}:cp"), int)) == 4, "a thousand at once, and then none"
     assert await cache.get("acme", "k7") is None
     assert await cache.get("other", "k") == b"x"
     assert await cache.purge("acme") == 0
@@ -96,7 +98,20 @@ async def test_answers_and_their_index_expire(connection: Connection) -> None:
     await cache.put("acme", "k", b"x", ttl_s=100)
     await cache.put("acme", "short", b"x", ttl_s=1)
     assert 99 <= await connection.ask(Ask(("TTL", "b:{acme}:c:k"), int)) <= 100
-    assert 99 <= await connection.ask(Ask(("TTL", "b:{acme}:ci"), int)) <= 101
+    ends = [await connection.ask(Ask(("PEXPIRETIME", f"b:{{acme}}:{key}"), int)) for key in ("c:k", "ci")]
+    assert ends[0] < ends[1] <= ends[0] + 1100, "the index outlives the last of its answers"
+
+
+async def test_the_index_forgets_answers_that_have_expired(connection: Connection) -> None:
+    cache = AnswerCache(connection)
+    await cache.put("acme", "short", b"x", ttl_s=0.001)
+    await until(lambda: is_gone(connection, "b:{acme}:c:short"))
+    await cache.put("acme", "k", b"x")
+    assert await connection.ask(Ask(("ZRANGE", "b:{acme}:ci", 0, -1), lambda reply: reply)) == [b"k"]
+
+
+async def is_gone(connection: Connection, key: str) -> bool:
+    return await connection.ask(Ask(("EXISTS", key), int)) == 0
 
 
 async def test_a_damaged_answer_is_a_miss(connection: Connection) -> None:

@@ -122,6 +122,15 @@ async def test_a_closing_lands_the_flight_with_or_without_an_answer(store: Store
     assert await AnswerCache(store.connection).get("acme", "k") == content
 
 
+async def test_an_answer_that_was_dropped_is_called_for_again_at_once(store: Store) -> None:
+    assert (await store.flights.look("acme", "k", "r1")).role is Role.LEAD
+    await store.cache.put("acme", "k", b"42")
+    assert await store.flights.land("acme", "k", "r1", stored=True)
+    assert (await store.flights.look("acme", "k", "r2")).answer == b"42"
+    await store.purge("acme")
+    assert (await store.flights.look("acme", "k", "r2")).role is Role.LEAD
+
+
 async def test_a_request_without_single_flight_neither_leads_nor_follows(store: Store) -> None:
     await store.directory.create_tenant("acme")
     for _ in range(2):

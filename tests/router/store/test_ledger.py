@@ -136,6 +136,16 @@ async def test_a_budget_that_is_set_late_counts_what_was_spent_before(ledger: Le
     assert await ledger.remove_budget("acme", "daily")
     assert not await ledger.remove_budget("acme", "daily")
     await ledger.reserve("acme", "h3", 1)
+    assert await ledger.remove_budget("acme", "main")
+    assert await ledger.budgets("acme") == []
+    await ledger.reserve("acme", "h4", 10 * DOLLAR)
+
+
+async def test_an_account_is_opened_once_and_stays_as_it_is(ledger: Ledger, connection: Connection) -> None:
+    await ledger.reserve("acme", "h1", DIME)
+    assert [await ledger.open_account(tenant, "g2") for tenant in ("acme", "other", "other")] == [False, True, False]
+    assert (await ledger.standing("acme")).total.held_nano == DIME
+    assert await connection.ask(Ask(("HGET", "b:{acme}:acct", "gen"), lambda reply: reply)) == b"g1"
 
 
 @pytest.mark.parametrize("amount", [-1, 2**53, 10**30])
