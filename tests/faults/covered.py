@@ -10,7 +10,7 @@ _DIRECTORY = (f"{STORE}/test_directory.py", "tests/router/test_auth.py")
 _TRIPS = (f"{STORE}/test_trips.py", f"{STORE}/test_store.py")
 _CACHE = (f"{STORE}/test_cache.py", f"{STORE}/test_flights.py")
 _SESSIONS = (f"{STORE}/test_sessions.py", "tests/router/api/test_sessions.py")
-_ONCE = ("tests/router/service/test_once.py", "tests/router/api/test_idempotency.py")
+_ONCE = (f"{STORE}/test_claims.py", "tests/router/service/test_once.py", "tests/router/api/test_idempotency.py")
 _NEAR = (f"{STORE}/test_near.py",)
 # Subject -> file -> the tests that are to notice.
 COVERED: dict[str, dict[str, tuple[str, ...]]] = {
