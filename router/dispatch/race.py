@@ -69,7 +69,7 @@ class Race:
                     other = await self._beside(field, course, first)
                     running |= {} if other is None else {self._begin(field, other): other}
                     continue
-                ended = next((task for task in done if task.exception() is None), next(iter(done)))
+                ended = next(iter(done))
                 course.current = ran = running.pop(ended)
                 if ended.exception() is None or not running:
                     return ended.result()

@@ -71,7 +71,7 @@ class Terms:
             raise ValueError(f"A soft limit is a share of the limit, 0 to 1, not {self.soft}.")
         if not 0 <= self.rollover <= 1:
             raise ValueError(f"What rolls over is a share of what is left, 0 to 1, not {self.rollover}.")
-        if not 0 <= (self.rollover_cap_nano or 0) <= LARGEST_NANO:
+        if self.rollover_cap_nano is not None and not 0 <= self.rollover_cap_nano <= LARGEST_NANO:
             raise ValueError(f"The most that rolls over must lie in 0..{LARGEST_NANO} nano-dollars.")
         if any(not 0 < share <= 1 for share in self.alerts):
             raise ValueError(f"An alert's threshold is a share of the limit, above 0 and at most 1: {self.alerts}.")

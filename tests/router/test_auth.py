@@ -79,3 +79,13 @@ def test_a_model_that_a_key_may_not_use_is_refused_with_those_that_it_may() -> N
     with pytest.raises(Forbidden, match="it may use: none"):
         require_model(principal(deny=frozenset("ab")), "a", known)
     assert allowed_models(principal(deny=frozenset("a")), known) == {"b"}
+
+
+def test_who_is_held_to_no_list_may_use_the_whole_catalogue_but_for_what_its_key_is_denied() -> None:
+    tenant, known = Tenant(id="acme"), dict.fromkeys("abc")
+    free = Principal(tenant=tenant, key=Key(id="k", tenant="acme", mac=""))
+    assert allowed_models(free, known) is None
+    denied = Principal(tenant=tenant, key=Key(id="k", tenant="acme", mac="", deny=frozenset("a")))
+    assert allowed_models(denied, known) == {"b", "c"}
+    below = Principal(tenant=tenant, key=free.key, organisation=Tenant(id="org", models=frozenset("a")))
+    assert allowed_models(below, known) == {"a"}
