@@ -13,6 +13,7 @@ from tqdm import tqdm
 from classifier.artefact import DEFAULT
 from classifier.encoder import PREFIX, STATIC
 from training import second_look_cli
+from training.commands import show_figures, user_errors
 from training.learning.cli import add_commands
 from training.learning.label_command import label
 
@@ -36,20 +37,11 @@ def default(
     as_json: Annotated[bool, typer.Option("--json", help="print the figures as JSON only")] = False,
 ) -> None:
     """Rebuild the classifier that ships from the data directory, and print what it is worth."""
-    from training.data import DataError
     from training.default import build
 
-    try:
+    with user_errors():
         model, metrics = build(data, out, encoder=encoder, seed=seed, progress=_bar, say=_say)
-    except (DataError, ModuleNotFoundError) as error:
-        typer.echo(f"rung-train: {error}", err=True)
-        raise typer.Exit(2) from error
-    if as_json:
-        typer.echo(json.dumps({"version": model.version, **metrics}))
-        return
-    typer.echo(f"{model.version} written to {out}; on questions that it had not seen:")
-    for name, value in metrics.items():
-        typer.echo(f"  {name.replace('_', ' '):32} {value}")
+    show_figures(model.version, out, metrics, as_json=as_json)
 
 
 @app.command()
@@ -59,28 +51,20 @@ def metric(
 ) -> None:
     """Learn from public results what tells questions apart, for `rung-train fit` (`default` does so, too)."""
     from classifier.artefact import load
-    from training.data import DataError
     from training.default import write_metric
 
-    try:
+    with user_errors():
         write_metric(data, out, load(out).inputs)
-    except DataError as error:
-        typer.echo(f"rung-train: {error}", err=True)
-        raise typer.Exit(2) from error
 
 
 @app.command()
 def abilities(data: Annotated[Path, typer.Option(help="directory with the results files")]) -> None:
     """Hold the listed abilities of models against their results in the data directory."""
     from training.abilities_check import hold, table
-    from training.data import DataError
     from training.default import read_all
 
-    try:
+    with user_errors():
         held = hold(read_all(data))
-    except DataError as error:
-        typer.echo(f"rung-train: {error}", err=True)
-        raise typer.Exit(2) from error
     for row in table(held):
         typer.echo(json.dumps(row))
     far = sum(one.far for one in held)
@@ -100,14 +84,10 @@ def curves(
     from classifier.types import Query
     from training.curve_table import module_text, report_text
     from training.curves import held_out, learn
-    from training.data import DataError
 
     classifier = load()
-    try:
+    with user_errors():
         learnt, found = learn(data, lambda texts: [classifier.estimate(Query(text=t)).difficulty for t in texts])
-    except DataError as error:
-        typer.echo(f"rung-train: {error}", err=True)
-        raise typer.Exit(2) from error
     proof = held_out(found, learnt.tokens)
     if out is not None:
         out.write_text(module_text(learnt), encoding="utf-8")

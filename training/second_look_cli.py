@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +9,7 @@ from typing import Annotated
 import typer
 
 from training.benchmarks.options import SeveralValues
+from training.commands import show_figures, user_errors
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -47,17 +47,9 @@ def second_look(
     """  # noqa: D301 - click reads \b as "do not rewrap"
     from training.second_look import build
 
-    try:
+    with user_errors():
         model, figures = build(data, out, encoder=encoder, limit=limit, seed=seed, threads=threads, bar=bar, say=_say)
-    except (ValueError, ModuleNotFoundError) as error:  # DataError and ArtefactError among them
-        typer.echo(f"rung-train: {error}", err=True)
-        raise typer.Exit(2) from error
-    if as_json:
-        typer.echo(json.dumps({"version": model.version, **figures}))
-        return
-    typer.echo(f"{model.version} written to {out}; on questions that it had not seen:")
-    for name, value in figures.items():
-        typer.echo(f"  {name.replace('_', ' '):32} {value}")
+    show_figures(model.version, out, figures, as_json=as_json)
 
 
 def onnx(
@@ -76,11 +68,8 @@ def onnx(
     """  # noqa: D301 - click reads \b as "do not rewrap"
     from training.onnx_export import export
 
-    try:
+    with user_errors():
         cosine = export(model, out, quantised=not whole)
-    except (ValueError, ModuleNotFoundError) as error:
-        typer.echo(f"rung-train: {error}", err=True)
-        raise typer.Exit(2) from error
     typer.echo(f"{out} written; cosine with torch's vectors: {cosine:.3f} at the least")
 
 

@@ -88,23 +88,20 @@ def unknown_sources(declared: Mapping[str, float]) -> list[str]:
 def observed(what: str, record: Mapping[str, Any], declared: Mapping[str, float], *, created: float) -> Outcome:
     """Something that Rung saw by itself of the answer to a recorded decision."""
     source = f"{IMPLICIT}.{what}"
-    return Outcome(
-        outcome_id=outcome_id(record["id"], source),
-        decision_id=record["id"],
-        tenant=record["tenant"],
-        key=record["key"],
-        created=created,
-        source=source,
-        value=VALUE[source],
-        reliability=reliability(source, declared),
-    )
+    return _of(record, source, VALUE[source], reliability(source, declared), created=created)
 
 
 def checked(
     checker: str, record: Mapping[str, Any], score: float, believed: float, *, created: float, note: str = ""
 ) -> Outcome:
     """What an operator's checker said of an answer."""
-    source = f"{CHECKER}.{checker}"
+    return _of(record, f"{CHECKER}.{checker}", score, believed, created=created, note=note)
+
+
+def _of(
+    record: Mapping[str, Any], source: str, value: float, believed: float, *, created: float, note: str = ""
+) -> Outcome:
+    """One a source and decision: said again, it is the same."""
     return Outcome(
         outcome_id=outcome_id(record["id"], source),
         decision_id=record["id"],
@@ -112,7 +109,7 @@ def checked(
         key=record["key"],
         created=created,
         source=source,
-        value=score,
+        value=value,
         reliability=believed,
         note=note or None,
     )

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from classifier import ArtefactError, Query, load_default
 from classifier.second_look import Second, load_second
 from classifier.types import Estimate
-from tests.second_looks import Judge, estimate, static_in_place_of_a_transformer
+from tests.judges import Judge, estimate
+from tests.second_looks import static_in_place_of_a_transformer
 
 probabilities = st.floats(0.0, 1.0)
 successes = st.tuples(probabilities, probabilities).map(sorted).map(tuple)

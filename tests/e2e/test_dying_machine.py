@@ -8,8 +8,8 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractContextManager, asynccontextmanager
 from pathlib import Path
 
 import aiohttp
@@ -50,6 +50,18 @@ async def beside(work: Callable[..., object], *arguments: object) -> object:
     return await asyncio.to_thread(work, *arguments)
 
 
+@asynccontextmanager
+async def begun(process: Process) -> AsyncGenerator[aiohttp.ClientResponse]:
+    """A stream of which the first words have come."""
+    body = {"model": "m", "stream": True, "messages": [{"role": "user", "content": "hello"}]}
+    async with (
+        aiohttp.ClientSession(headers=process.headers) as session,
+        session.post(f"{process.url}/v1/chat/completions", json=body) as reply,
+    ):
+        await reply.content.readany()
+        yield reply
+
+
 async def test_a_stopped_gateway_lets_its_streams_end_books_them_and_exits_with_0(tmp_path: Path) -> None:
     gate = asyncio.Event()
     async with FakeUpstream(
@@ -58,12 +70,7 @@ async def test_a_stopped_gateway_lets_its_streams_end_books_them_and_exits_with_
         manager = started(tmp_path, upstream)
         process = await asyncio.to_thread(manager.__enter__)
         try:
-            body = {"model": "m", "stream": True, "messages": [{"role": "user", "content": "hello"}]}
-            async with (
-                aiohttp.ClientSession(headers=process.headers) as session,
-                session.post(f"{process.url}/v1/chat/completions", json=body) as reply,
-            ):
-                await reply.content.readany()
+            async with begun(process) as reply:
                 process.popen.send_signal(signal.SIGTERM)
                 await beside(until, lambda: not is_ready(process.url), "readiness off")
                 gate.set()
@@ -81,12 +88,7 @@ async def test_a_stream_that_outlives_the_drain_ends_with_one_error_and_is_bille
         manager = started(tmp_path, upstream)
         process = await asyncio.to_thread(manager.__enter__)
         try:
-            body = {"model": "m", "stream": True, "messages": [{"role": "user", "content": "hello"}]}
-            async with (
-                aiohttp.ClientSession(headers=process.headers) as session,
-                session.post(f"{process.url}/v1/chat/completions", json=body) as reply,
-            ):
-                await reply.content.readany()
+            async with begun(process) as reply:
                 process.popen.send_signal(signal.SIGTERM)
                 rest = await reply.text()
             code = await asyncio.to_thread(process.popen.wait, WITHIN_S)
@@ -133,6 +135,7 @@ async def test_a_killed_worker_is_replaced_and_nobody_else_notices(tmp_path: Pat
                 until, lambda: len(process.workers()) == 2 and workers[0] not in process.workers(), "a new one"
             )
             await beside(until, lambda: process.ask("hello").status_code == 200, "an answer")
+            assert f"worker {workers[0]} has ended; another takes its place" in process.log
             process.popen.send_signal(signal.SIGTERM)
             assert await asyncio.to_thread(process.popen.wait, WITHIN_S) == 0
             assert "Traceback" not in process.log

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from training.commands import user_errors
 
 if TYPE_CHECKING:
     from classifier.registry import Registry as Reader
@@ -77,7 +77,7 @@ def fit(
     from training.learning.gates import read_gates
     from training.learning.promote import nightly
 
-    with _user_errors():
+    with user_errors():
         night = nightly(
             logs,
             _writer(registry, key),
@@ -122,7 +122,7 @@ def evaluate(
     from training.learning.report import as_json as whole
     from training.learning.report import write_report
 
-    with _user_errors():
+    with user_errors():
         reader = _reader(registry, public_key, key)
         since = fitted_until(reader, version) if since is None else since
         log = read_log(logs, tenant=tenant, since=since)
@@ -160,7 +160,7 @@ def promote(
     from training.learning.ingest import read_log
     from training.learning.promote import fitted_until, found_in_words
 
-    with _user_errors():
+    with user_errors():
         writer = _writer(registry, key)
         since = fitted_until(writer.reader, version) if since is None else since
         log = read_log(logs, tenant=tenant, since=since)
@@ -187,7 +187,7 @@ def watch(
     """
     from training.learning.watch import look
 
-    with _user_errors():
+    with user_errors():
         found = look(logs, tenant=tenant, recent_days=recent, before_days=before, level=level)
     if as_json:
         typer.echo(json.dumps(found.as_json()))
@@ -203,7 +203,7 @@ def init(registry: Registry = HOME, key: Key = KEY) -> None:
     """Make a registry, and the key that signs in it unless there is one. Prints the public key, which readers trust."""
     from classifier.signing import create_key
 
-    with _user_errors():
+    with user_errors():
         public = _writer_of(key).public_key if key.exists() else create_key(key)
         _writer(registry, key).create()
     typer.echo(f"registry {registry}, private key {key} (keep it away from gateways)")
@@ -213,7 +213,7 @@ def init(registry: Registry = HOME, key: Key = KEY) -> None:
 @registry.command(name="list")
 def list_versions(registry: Registry = HOME, public_key: PublicKeys = None, key: Key = KEY) -> None:
     """Every version and what it does."""
-    with _user_errors():
+    with user_errors():
         state = _reader(registry, public_key, key).state()
     for version in ("default", *sorted(state.manifests)):
         tenants = [name for name, one in state.tenants.items() if one.active == version]
@@ -223,7 +223,7 @@ def list_versions(registry: Registry = HOME, public_key: PublicKeys = None, key:
 @registry.command()
 def show(version: Version, registry: Registry = HOME, public_key: PublicKeys = None, key: Key = KEY) -> None:
     """A version's signed manifest, as JSON."""
-    with _user_errors():
+    with user_errors():
         manifest = _reader(registry, public_key, key).manifest(version)
     typer.echo(json.dumps(manifest, indent=1))
 
@@ -236,7 +236,7 @@ def add(
     why: Why = "",
 ) -> None:
     """Copy an artefact in as a candidate, and sign it."""
-    with _user_errors():
+    with user_errors():
         version = _writer(registry, key).add(artefact, why=why)
     typer.echo(version)
 
@@ -246,7 +246,7 @@ def promote_now(
     version: Version, registry: Registry = HOME, key: Key = KEY, tenant: Tenant = None, why: Why = ""
 ) -> None:
     """Let a version decide, whatever the gates would say."""
-    with _user_errors():
+    with user_errors():
         state = _writer(registry, key).promote(version, tenant=tenant, why=why)
     typer.echo(f"{version} decides; sequence {state.sequence}")
 
@@ -260,7 +260,7 @@ def shadow(
     why: Why = "",
 ) -> None:
     """Let a version judge live queries beside the active one, without deciding."""
-    with _user_errors():
+    with user_errors():
         state = _writer(registry, key).shadow(version, tenant=tenant, why=why)
     typer.echo(f"in shadow: {version or 'nobody'}; sequence {state.sequence}")
 
@@ -276,7 +276,7 @@ def canary(
     why: Why = "",
 ) -> None:
     """Let a version decide a share of the queries."""
-    with _user_errors():
+    with user_errors():
         state = _writer(registry, key).canary(version, share, tenant=tenant, why=why)
     typer.echo(f"canary: {version or 'nobody'}; sequence {state.sequence}")
 
@@ -284,7 +284,7 @@ def canary(
 @registry.command()
 def rollback(registry: Registry = HOME, key: Key = KEY, tenant: Tenant = None, why: Why = "") -> None:
     """Let what decided before the last promotion decide again."""
-    with _user_errors():
+    with user_errors():
         state = _writer(registry, key).roll_back(tenant=tenant, why=why)
     typer.echo(f"{state.serving(tenant).active} decides again; sequence {state.sequence}")
 
@@ -292,7 +292,7 @@ def rollback(registry: Registry = HOME, key: Key = KEY, tenant: Tenant = None, w
 @registry.command()
 def retire(version: Version, registry: Registry = HOME, key: Key = KEY, why: Why = "") -> None:
     """Let a version never be loaded again."""
-    with _user_errors():
+    with user_errors():
         state = _writer(registry, key).retire(version, why=why)
     typer.echo(f"{version} is retired; sequence {state.sequence}")
 
@@ -304,7 +304,7 @@ def verify(
     key: Key = KEY,
 ) -> None:
     """Load every version that is not retired with every check; the exit code is 2 where one is refused."""
-    with _user_errors():
+    with user_errors():
         reader = _reader(registry, public_key, key)
         state = reader.state()
     refused = False
@@ -356,13 +356,3 @@ def _show(told: dict[str, Any], verdicts: tuple[Verdict, ...], *, as_json: bool)
             typer.echo(f"  {'passed ' if verdict.passed else 'REFUSED'} {verdict.gate}: {verdict.why}")
     if not passed:
         raise typer.Exit(REFUSED)
-
-
-@contextmanager
-def _user_errors() -> Generator[None]:
-    """What the user can mend becomes one line and exit code 2."""
-    try:
-        yield
-    except (ValueError, FileNotFoundError, FileExistsError, ModuleNotFoundError) as error:
-        typer.echo(f"rung-train: {error}", err=True)
-        raise typer.Exit(2) from error

@@ -10,6 +10,8 @@ from typing import Annotated
 
 import typer
 
+from training.commands import user_errors
+
 KEY_VARIABLE = "RUNG_API_KEY"
 
 
@@ -64,11 +66,8 @@ def label(
                 say=lambda words: typer.echo(words, err=True),
             )
 
-    try:
+    with user_errors():
         labelled = asyncio.run(buy())
         count = write_outcomes(logs, labelled)
-    except (DataError, OSError) as error:
-        typer.echo(f"rung-train: {error}", err=True)
-        raise typer.Exit(2) from error
     spent = sum(one.usd for one in labelled)
     typer.echo(f"{count} labels of {len(labelled)} questions in the log, ${spent:.4f} spent in all")

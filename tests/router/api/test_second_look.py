@@ -13,7 +13,8 @@ from classifier.second_look import Second
 from router.estimation.second_look import SecondLooks
 from router.testing import FakeUpstream
 from tests.gateway import PATIENT_MS, Running, fake_settings, running
-from tests.second_looks import Judge, static_in_place_of_a_transformer
+from tests.judges import Judge
+from tests.second_looks import static_in_place_of_a_transformer
 
 _fresh = itertools.count()
 CHAT = "/v1/chat/completions"

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from policies.fallback import Failure
 from policies.types import Attempt, Control, Reasoning
 from router.dispatch.course import Course
-from router.dispatch.dispatcher import Dispatcher
+from router.dispatch.dispatcher import Dispatcher, Trail
 from router.dispatch.health import Health
 from router.errors import UpstreamError, UpstreamRejected, UpstreamTimeout
 from router.store import Hold
@@ -141,17 +141,22 @@ def thinking(bench: Bench, allowance: int) -> tuple[Attempt, ...]:
     return tuple(replace(attempt, allowance=allowance) for attempt in plan("a", "b"))
 
 
+async def body_and_trail(
+    bench: Bench, attempts: tuple[Attempt, ...], course: Course, *, stream: bool
+) -> tuple[bytes, Trail]:
+    if not stream:
+        served = await bench.dispatcher.complete(attempts, bench.targets, BODY, 20, course)
+        return served.reply.body, served.trail
+    opened = await bench.dispatcher.open(attempts, bench.targets, BODY, 20, course)
+    async with opened.closing:
+        return opened.first + b"".join([frames async for frames in opened.rest]), opened.trail
+
+
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streaming"])
 async def test_a_starved_answer_is_asked_for_once_more_with_the_least_thinking(bench: Bench, stream: bool) -> None:
     attempts, course = thinking(bench, 4096), Course()
     bench.upstream.say(EATEN)
-    if stream:
-        opened = await bench.dispatcher.open(attempts, bench.targets, BODY, 20, course)
-        async with opened.closing:
-            body, trail = opened.first + b"".join([frames async for frames in opened.rest]), opened.trail
-    else:
-        served = await bench.dispatcher.complete(attempts, bench.targets, BODY, 20, course)
-        body, trail = served.reply.body, served.trail
+    body, trail = await body_and_trail(bench, attempts, course, stream=stream)
     assert b"42" in body
     assert (trail.attempt.model, trail.attempt.allowance, trail.number) == ("a", 1024, 2)
     assert [lost.usage.output for lost in course.lost if lost.usage] == [100]
@@ -162,13 +167,7 @@ async def test_a_starved_answer_is_asked_for_once_more_with_the_least_thinking(b
 async def test_a_starved_answer_that_nobody_can_mend_is_told_as_it_is(bench: Bench, stream: bool) -> None:
     attempts, course = thinking(bench, 1024), Course()
     bench.upstream.say(EATEN)
-    if stream:
-        opened = await bench.dispatcher.open(attempts, bench.targets, BODY, 20, course)
-        async with opened.closing:
-            body, trail = opened.first + b"".join([frames async for frames in opened.rest]), opened.trail
-    else:
-        served = await bench.dispatcher.complete(attempts, bench.targets, BODY, 20, course)
-        body, trail = served.reply.body, served.trail
+    body, trail = await body_and_trail(bench, attempts, course, stream=stream)
     assert b'"length"' in body
     assert (trail.number, trail.lost_nano, course.lost) == (1, 0, [])
     assert len(bench.upstream.received) == 1

@@ -4,58 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import pytest
 
-from classifier.types import Estimate, Query, TokenForecast
+from classifier.types import Query
 from router.estimation.estimator import UNKNOWN_DIFFICULTY, Estimator, forecast_of
 from router.estimation.together import MOST
 from router.upstream.local_model import catalogue_entry
+from tests.judges import Judge, estimate
 
 MODELS = {"a": catalogue_entry()}
 
 
-def estimate(version: str = "1") -> Estimate:
-    return Estimate(
-        difficulty=0.3,
-        uncertainty=0.1,
-        kind="other",
-        kinds={"other": 1.0},
-        abilities=(0.0, 1.0),
-        success=(0.2, 0.8),
-        heads={},
-        tokens=TokenForecast(expected=10, high=20),
-        reasons=("short",),
-        version=version,
-    )
-
-
-class Judge:
-    """A classifier that counts, and that can be made to wait or fail."""
-
-    def __init__(self, version: str = "1") -> None:
-        self.version = version
-        self.quick_chars = 0
-        self.asked = 0
-        self.batches: list[int] = []
-        self.baffled_by: str | None = None
-        self.threads: set[int] = set()
-        self.may_answer = threading.Event()
-        self.may_answer.set()
-        self.fails = False
-
-    def estimate(self, query: Query) -> Estimate:
-        return self.estimate_many([query])[0]
-
-    def estimate_many(self, queries: Sequence[Query]) -> list[Estimate]:
-        self.asked += len(queries)
-        self.batches.append(len(queries))
-        self.threads.add(threading.get_ident())
-        self.may_answer.wait(10)
-        if self.fails or any(query.text == self.baffled_by for query in queries):
-            raise RuntimeError("no idea")
-        return [estimate(self.version) for _ in queries]
+def asked(judge: Judge) -> int:
+    """How many texts it was asked to judge."""
+    return sum(map(len, judge.batches))
 
 
 @pytest.fixture
@@ -73,7 +37,7 @@ async def test_what_was_judged_lately_is_not_judged_again_and_the_oldest_is_forg
     made = estimator(judge)
     for text in ("a", "b", "a", "c", "a", "b"):
         assert await made.estimate(Query(text=text)) is not None
-    assert judge.asked == 4  # a, b, c, and b again: it was the one not used for longest
+    assert asked(judge) == 4  # a, b, c, and b again: it was the one not used for longest
     made.close()
 
 
@@ -81,7 +45,7 @@ async def test_without_a_memory_everything_is_judged_anew(judge: Judge) -> None:
     made = estimator(judge, recent=0)
     for _ in range(3):
         await made.estimate(Query(text="a"))
-    assert judge.asked == 3
+    assert asked(judge) == 3
     made.close()
 
 
@@ -118,9 +82,9 @@ async def test_only_texts_that_the_classifier_vouches_for_are_judged_on_the_loop
 
 async def test_short_texts_that_wait_together_are_judged_together_a_few_at_a_time(judge: Judge) -> None:
     made, judge.quick_chars = estimator(judge, recent=0), 5
-    asked = [made.estimate(Query(text=f"{number}")) for number in range(MOST + 3)]
-    assert await asyncio.gather(*asked) == [estimate()] * (MOST + 3)
-    assert judge.batches == [MOST, 3]
+    waiting = [made.estimate(Query(text=f"{number}")) for number in range(MOST + 3)]
+    assert await asyncio.gather(*waiting) == [estimate()] * (MOST + 3)
+    assert list(map(len, judge.batches)) == [MOST, 3]
 
 
 async def test_a_query_that_cannot_be_judged_spoils_no_other(judge: Judge) -> None:
@@ -137,20 +101,19 @@ async def test_who_leaves_is_not_judged(judge: Judge) -> None:
     await asyncio.sleep(0)  # both have asked
     leaving.cancel()
     assert await staying == estimate()
-    assert judge.asked == 1
+    assert asked(judge) == 1
 
 
 async def test_a_swap_forgets_what_the_former_one_said_even_of_questions_under_way(judge: Judge) -> None:
     made = estimator(judge)
     judge.may_answer.clear()
     under_way = asyncio.create_task(made.estimate(Query(text="a")))
-    while not judge.asked:  # noqa: ASYNC110 - it is asked in another thread
-        await asyncio.sleep(0)
-    made.swap(Judge("2"))
+    await asyncio.to_thread(judge.is_asked.wait, 10)
+    made.swap(Judge(version="2"))
     judge.may_answer.set()
     former = await under_way
     assert former is not None
-    assert former.version == "1"
+    assert former.version == "judge-1"
     now = await made.estimate(Query(text="a"))
     assert now is not None
     assert (now.version, made.version) == ("2", "2")

@@ -15,7 +15,8 @@ from policies.second_look import Looked
 from router.configuration.serving import SecondLookSettings
 from router.configuration.settings import ConfigError
 from router.estimation.second_look import SecondLooks, load_second_look
-from tests.second_looks import Judge, static_in_place_of_a_transformer
+from tests.judges import Judge
+from tests.second_looks import static_in_place_of_a_transformer
 
 MOST = 4
 

@@ -5,59 +5,32 @@ RUNG_MACHINE_STEPS=10000 runs it at the length that the promise names.
 
 from __future__ import annotations
 
-import asyncio
 import os
-from collections.abc import Coroutine
-from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any
 
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule, run_state_machine_as_test
+from hypothesis.stateful import Bundle, invariant, multiple, rule
 
 from router.errors import BudgetExhausted
-from router.store import Hold, Ledger, State, Terms, Window, embedded
-from router.store.books import Books
-from router.store.connection import Connection
-from router.store.ledger import LEASE_S
-from router.store.scripts import Ask, ignore
-from tests.store_servers import PATIENT_S
+from router.store import Hold, State, Terms, Window, embedded
+from tests.router.store.machines import BooksMachine, drive
 
-T = TypeVar("T")
 STEPS = int(os.environ.get("RUNG_MACHINE_STEPS", "600"))
-STEPS_PER_EXAMPLE = 50
-NOON = int(datetime(2026, 2, 27, 12, tzinfo=UTC).timestamp() * 1000)
 SCOPES = ("", "key:a", "key:b")
 AMOUNTS = st.integers(0, 1000)
 
 
-class LedgerMachine(RuleBasedStateMachine):
+class LedgerMachine(BooksMachine):
     """The ledger against a model of it that fits in one dictionary."""
 
-    url = ""
+    tenants = ("t",)
     holds = Bundle("holds")
 
     def __init__(self) -> None:
         super().__init__()
-        self.loop = asyncio.Runner()
-        self.connection = Connection(self.url, reply_timeout_s=PATIENT_S, connect_timeout_s=PATIENT_S)
-        self.ledger = Ledger(self.connection, frozen_ms=NOON)
-        self.books = Books(self.connection, frozen_ms=NOON)
-        self.counter = 0
         self.charged: dict[str, int] = {}  # by hold, what the model says that it has cost
-        self.open: dict[str, Hold] = {}
         self.settled: set[str] = set()
         self.adjusted = 0
-        self.do(self.connection.open())
-        self.do(self.connection.ask(Ask(("FLUSHALL",), ignore)))
-        self.do(self.ledger.open_account("t", "g"))
-
-    def do(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        return self.loop.run(coroutine)
-
-    def teardown(self) -> None:
-        self.do(self.connection.close())
-        self.loop.close()
 
     @rule(
         name=st.sampled_from("xy"),
@@ -119,9 +92,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def time_passes(self, share: float) -> None:
         """By less than a lease, by a lease, by so much that midnight and the end of February come soon; or it is set
         back, by less than a lease or by half a day, as a failover to a server with another clock does."""
-        assert self.ledger.frozen_ms is not None
-        self.ledger.frozen_ms += int(LEASE_S * 1000 * share)
-        self.books.frozen_ms = self.ledger.frozen_ms
+        self.move_clock(share)
         self.do(self.ledger.reap("t"))
         self.settle_accounts_with_the_reaper()
 
@@ -165,12 +136,4 @@ class LedgerMachine(RuleBasedStateMachine):
 
 
 def test_no_order_of_events_overruns_a_budget_or_falsifies_the_books(server: embedded.EmbeddedServer) -> None:
-    LedgerMachine.url = server.url
-    run_state_machine_as_test(
-        LedgerMachine,
-        settings=settings(
-            max_examples=max(1, STEPS // STEPS_PER_EXAMPLE),
-            stateful_step_count=STEPS_PER_EXAMPLE,
-            suppress_health_check=list(HealthCheck),  # pyright: ignore[reportArgumentType] # its metaclass iterates over it
-        ),
-    )
+    drive(LedgerMachine, server.url, STEPS)

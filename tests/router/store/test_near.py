@@ -295,11 +295,17 @@ async def test_a_key_that_was_found_is_fetched_and_an_answer_is_told_as_it_is(st
 # --- the memory
 
 
-def test_the_memory_is_bounded_and_the_least_used_group_goes_first() -> None:
-    index = NearIndex(most=4, on_shelf=2)
+def filled(*, most: int, each: int) -> NearIndex:
+    """A memory into whose groups `a` and `b` so many questions were put."""
+    index = NearIndex(most=most, on_shelf=2)
     for group in ("a", "b"):
-        for number in range(3):
+        for number in range(each):
             index.put("acme", group, asked(f"What is {number} plus 1?"), f"{group}{number}", now_s=0, ttl_s=10)
+    return index
+
+
+def test_the_memory_is_bounded_and_the_least_used_group_goes_first() -> None:
+    index = filled(most=4, each=3)
     assert len(index) == 4
     assert index.find("acme", "a", asked("what is 0 plus 1"), 0) is None
     assert index.find("acme", "a", asked("what is 2 plus 1"), 0) == "a2"
@@ -310,10 +316,7 @@ def test_the_memory_is_bounded_and_the_least_used_group_goes_first() -> None:
 
 
 def test_of_two_groups_the_older_one_makes_room() -> None:
-    index = NearIndex(most=3, on_shelf=2)
-    for group in ("a", "b"):
-        for number in range(2):
-            index.put("acme", group, asked(f"What is {number} plus 1?"), f"{group}{number}", now_s=0, ttl_s=10)
+    index = filled(most=3, each=2)
     assert len(index) == 2
     assert index.find("acme", "a", asked("what is 1 plus 1"), 0) is None
     assert index.find("acme", "b", asked("what is 1 plus 1"), 0) == "b1"

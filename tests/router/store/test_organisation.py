@@ -4,33 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Coroutine
-from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule, run_state_machine_as_test
+from hypothesis.stateful import Bundle, invariant, multiple, rule
 
 from router.errors import BudgetExhausted, Conflict, Forbidden, InvalidKey, NotFound, StoreUnavailable
-from router.store import Hold, Ledger, State, Store, Terms, Wanted, Window, embedded
-from router.store.books import Books, Proof
+from router.store import Hold, State, Store, Terms, Wanted, Window, embedded
+from router.store.books import Proof
 from router.store.cluster import slot_of
-from router.store.connection import Connection
-from router.store.ledger import LEASE_S
 from router.store.names import of
 from router.store.record import Entry
 from router.store.scripts import Ask, ignore, text
-from tests.store_servers import PATIENT_S
+from tests.router.store.machines import BooksMachine, drive
 
-T = TypeVar("T")
 DOLLAR = 10**9
 DIME = DOLLAR // 10
 ALL: tuple[str, ...] = ("acme", "search@acme", "chat@acme")
 STEPS = int(os.environ.get("RUNG_MACHINE_STEPS", "500"))
-STEPS_PER_EXAMPLE = 50
-NOON = int(datetime(2026, 2, 27, 12, tzinfo=UTC).timestamp() * 1000)
 
 
 @pytest.fixture
@@ -198,33 +190,16 @@ def test_all_keys_of_an_organisation_lie_in_one_slot_and_no_two_are_equal() -> N
     assert len(set(keys)) == len(keys)
 
 
-class OrganisationMachine(RuleBasedStateMachine):
+class OrganisationMachine(BooksMachine):
     """Three sets of books, two of them within the first, against a model of them."""
 
-    url = ""
+    tenants = ALL
     holds = Bundle("holds")
 
     def __init__(self) -> None:
         super().__init__()
-        self.loop = asyncio.Runner()
-        self.connection = Connection(self.url, reply_timeout_s=PATIENT_S, connect_timeout_s=PATIENT_S)
-        self.ledger = Ledger(self.connection, frozen_ms=NOON)
-        self.books = Books(self.connection, frozen_ms=NOON)
-        self.counter = 0
         self.charged = dict.fromkeys(ALL, 0)  # by who asked
-        self.open: dict[str, Hold] = {}
         self.cost: dict[str, int] = {}
-        self.do(self.connection.open())
-        self.do(self.connection.ask(Ask(("FLUSHALL",), ignore)))
-        for tenant in ALL:
-            self.do(self.ledger.open_account(tenant, "g"))
-
-    def do(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        return self.loop.run(coroutine)
-
-    def teardown(self) -> None:
-        self.do(self.connection.close())
-        self.loop.close()
 
     def proof(self, tenant: str) -> Proof:
         return self.do(self.books.verify(tenant))
@@ -275,9 +250,7 @@ class OrganisationMachine(RuleBasedStateMachine):
     @rule(share=st.sampled_from([0.3, 1.0, 40.0]))
     def time_passes(self, share: float) -> None:
         """By less than a lease, by a lease, by so much that midnight and the end of February come soon."""
-        assert self.ledger.frozen_ms is not None
-        self.ledger.frozen_ms += int(LEASE_S * 1000 * share)
-        self.books.frozen_ms = self.ledger.frozen_ms
+        self.move_clock(share)
 
     @rule(tenant=st.sampled_from(ALL), keep=st.integers(0, 5))
     def compact(self, tenant: str, keep: int) -> None:
@@ -321,15 +294,7 @@ class OrganisationMachine(RuleBasedStateMachine):
 
 
 def test_no_order_of_events_overruns_an_organisation_or_falsifies_its_books(server: embedded.EmbeddedServer) -> None:
-    OrganisationMachine.url = server.url
-    run_state_machine_as_test(
-        OrganisationMachine,
-        settings=settings(
-            max_examples=max(1, STEPS // STEPS_PER_EXAMPLE),
-            stateful_step_count=STEPS_PER_EXAMPLE,
-            suppress_health_check=list(HealthCheck),  # pyright: ignore[reportArgumentType] # its metaclass iterates over it
-        ),
-    )
+    drive(OrganisationMachine, server.url, STEPS)
 
 
 async def test_the_members_of_an_organisation_are_known_to_its_books(acme: Store) -> None:
