@@ -27,7 +27,7 @@ KEPT_ENTRIES = 100_000  # per tenant, some 30 MB; older ones live on in the chec
 _SNAPSHOT = Script("core.lua", "holds.lua", "open_holds.lua", "snapshot.lua")
 _RESTORE = Script("core.lua", "restore.lua")
 _COMPACT = Script("core.lua", "holds.lua", "open_holds.lua", "rollover.lua", "windows.lua", "compact.lua")
-_ADJUST = Script("core.lua", "holds.lua", "rollover.lua", "windows.lua", "adjust.lua")
+_ADJUST = Script("core.lua", "rollover.lua", "windows.lua", "adjust.lua")
 
 Sums = dict[tuple[str, str], int]  # (window, scope) -> nano-dollars
 

@@ -263,10 +263,10 @@ def _standing(reply: Reply) -> Standing:
 
 def _held(reply: Reply, tenant: str, hold_id: str, amount_nano: int, scopes: Sequence[str]) -> Hold:
     verdict = reply[0]
-    if verdict == b"ended":
-        raise Conflict(f"The hold {hold_id} has ended already ({text(reply[1])}): use a new id for a new request.")
     if verdict == b"short":
         raise _exhausted(text(reply[1]), int(reply[2]) / 1000, read_budgets(reply[3]), amount_nano)
+    if verdict != b"held":
+        raise Conflict(f"The hold {hold_id} has ended already ({text(reply[1])}): use a new id for a new request.")
     return Hold(
         tenant=tenant,
         id=hold_id,

@@ -6,11 +6,12 @@ STORE = "tests/router/store"
 _LEDGER = tuple(
     f"{STORE}/test_{name}.py" for name in ("ledger", "books", "rollover", "organisation", "calendar", "ledger_machine")
 )
-_DIRECTORY = (f"{STORE}/test_directory.py", "tests/router/test_auth.py")
+_DIRECTORY = (f"{STORE}/test_directory.py", f"{STORE}/test_directory_changes.py", "tests/router/test_auth.py")
 _TRIPS = (f"{STORE}/test_trips.py", f"{STORE}/test_store.py")
 _CACHE = (f"{STORE}/test_cache.py", f"{STORE}/test_flights.py")
 _SESSIONS = (f"{STORE}/test_sessions.py", "tests/router/api/test_sessions.py")
 _ONCE = (f"{STORE}/test_claims.py", "tests/router/service/test_once.py", "tests/router/api/test_idempotency.py")
+_HEDGING = ("tests/router/dispatch/test_race.py", "tests/router/dispatch/test_hedging.py")
 _NEAR = (f"{STORE}/test_near.py",)
 # Subject -> file -> the tests that are to notice.
 COVERED: dict[str, dict[str, tuple[str, ...]]] = {
@@ -24,13 +25,13 @@ COVERED: dict[str, dict[str, tuple[str, ...]]] = {
     | {f"router/store/lua/{name}.lua": (*_TRIPS, f"{STORE}/test_flights.py") for name in ("admit", "close")},
     "money (Python)": {
         "router/store/ledger.py": (*_LEDGER[:2], f"{STORE}/test_store.py"),
-        "router/store/ledger_types.py": _LEDGER[:2],
+        "router/store/ledger_types.py": (f"{STORE}/test_ledger_types.py", *_LEDGER[:2]),
         "router/store/books.py": _LEDGER[1:4],
-        "router/store/outbox.py": (f"{STORE}/test_store.py",),
+        "router/store/outbox.py": (f"{STORE}/test_outbox.py", f"{STORE}/test_store.py"),
         "router/money/billing.py": ("tests/router/money/test_billing.py",),
         "policies/cost.py": ("tests/policies/test_cost.py", "tests/router/money/test_billing.py"),
         "router/money/settlement.py": ("tests/router/money/test_settlement.py",),
-        "router/store/trips.py": _TRIPS,
+        "router/store/trips.py": (*_TRIPS, f"{STORE}/test_flights.py"),
     },
     "access": {
         "router/auth.py": _DIRECTORY[::-1],
@@ -60,8 +61,8 @@ COVERED: dict[str, dict[str, tuple[str, ...]]] = {
         "router/service/semantics.py": ("tests/router/api/test_semantic_cache.py",),
     },
     "attempts": {
-        "router/dispatch/hedging.py": ("tests/router/dispatch/test_hedging.py",),
-        "router/dispatch/race.py": ("tests/router/dispatch/test_hedging.py",),
+        "router/dispatch/hedging.py": _HEDGING,
+        "router/dispatch/race.py": _HEDGING,
         "router/upstream/cap.py": ("tests/router/upstream/test_cap.py",),
     },
     "limits": {

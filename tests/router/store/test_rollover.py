@@ -166,7 +166,7 @@ async def test_a_budget_that_stops_rolling_over_loses_what_it_had_and_begins_ane
     await acme.ledger.set_budget("acme", "day", 1000, Window.DAY, terms=ALL)
     assert (await budget(acme)).limit_nano == 1000
     assert await exact(acme)
-    await acme.ledger.remove_budget("acme", "day")
+    assert await acme.ledger.remove_budget("acme", "day")
     assert await exact(acme)
     ended = [e async for e in acme.books.entries("acme") if e.kind == "unbudget"]
     assert [(e.id, e.cost_nano, e.held_nano, e.windows) for e in ended] == [("day", 0, 0, ("d:2026-03-02",))] * 2
@@ -227,6 +227,14 @@ async def test_books_that_are_rebuilt_right_after_a_turn_still_carry_over(acme: 
     await acme.ledger.close_account("acme")
     assert (await acme.books.rebuild("acme", acme.epoch)).exact
     assert (await budget(acme)).limit_nano == 1600
+
+
+async def test_books_that_are_rebuilt_before_anything_was_bought_carry_nothing_over(acme: Store) -> None:
+    await acme.ledger.set_budget("acme", "day", 1000, Window.DAY, terms=ALL)
+    await acme.ledger.close_account("acme")
+    assert (await acme.books.rebuild("acme", acme.epoch)).exact
+    assert (await budget(acme)).limit_nano == 1000
+    assert await exact(acme)
 
 
 async def test_one_nano_dollar_too_much_carried_over_is_found(acme: Store) -> None:
