@@ -49,11 +49,11 @@ local function split(text, separator)
 end
 
 local function account_of(prefix, whose)
-  local fields = redis.call('HMGET', prefix .. 'acct', 'gen', 'bud', 'd', 'm')
-  if not fields[1] then
+  local generation, budgets, day, month = unpack(redis.call('HMGET', prefix .. 'acct', 'gen', 'bud', 'd', 'm'))
+  if not generation then
     error({ err = 'NOBOOKS ' .. whose .. ' has no generation' })
   end
-  return { gen = fields[1], budgets = fields[2], d = fields[3], m = fields[4], t = 't' }
+  return { budgets = budgets, d = day, m = month, t = 't' }
 end
 
 -- The tenant's account, with that of its organisation: nothing moves while either is closed.

@@ -229,6 +229,14 @@ async def test_books_that_are_rebuilt_right_after_a_turn_still_carry_over(acme: 
     assert (await budget(acme)).limit_nano == 1600
 
 
+async def test_what_goes_on_never_passes_what_can_be_counted(acme: Store) -> None:
+    await acme.ledger.set_budget("acme", "day", 2**53 - 11, Window.DAY, terms=ALL)
+    for day in (2, 3):
+        freeze(acme, 2026, 3, day)
+        assert ((await budget(acme)).rolled_nano, (await budget(acme)).limit_nano) == (10, 2**53 - 1)
+    assert await exact(acme)
+
+
 async def test_books_that_are_rebuilt_before_anything_was_bought_carry_nothing_over(acme: Store) -> None:
     await acme.ledger.set_budget("acme", "day", 1000, Window.DAY, terms=ALL)
     await acme.ledger.close_account("acme")
