@@ -3,15 +3,17 @@ from __future__ import annotations
 import asyncio
 import sys
 from itertools import islice
+from typing import Any, TypeVar
 
 import pytest
 
 from router.store import AnswerCache, Flights, Limits, Role, Store, embedded, rules
 from router.store.connection import Connection
 from router.store.flights import pauses_s
-from router.store.scripts import Ask
+from router.store.scripts import Ask, Reply
 from router.store.store import Answer
 
+T = TypeVar("T")
 CALLER = """
 import asyncio, sys
 from router.store import AnswerCache, Connection, Flights, Role
@@ -92,6 +94,28 @@ def test_a_follower_looks_soon_and_then_less_and_less_often() -> None:
     assert list(islice(pauses_s(), 6)) == [0.02, 0.04, 0.08, 0.16, 0.2, 0.2]
 
 
+class Crowded:
+    """A store in which somebody else always leads."""
+
+    def __init__(self) -> None:
+        self.looks = 0
+
+    async def run(self, *asks: Ask[Any]) -> list[Reply]:
+        self.looks += len(asks)
+        await asyncio.sleep(0)
+        return [[b"follow"] for _ in asks]
+
+    async def ask(self, ask: Ask[T]) -> T:
+        (reply,) = await self.run(ask)
+        return ask.read(reply)
+
+
+async def test_a_follower_pauses_between_its_looks() -> None:
+    store = Crowded()
+    assert (await Flights(store).follow("acme", "k", "r", wait_s=0.1)).role is Role.ALONE
+    assert 1 <= store.looks <= 3, "at 0, 20 and 60 ms"
+
+
 async def test_another_tenants_flight_is_another(connection: Connection) -> None:
     flights = Flights(connection)
     assert (await flights.look("acme", "k", "r1")).role is Role.LEAD
@@ -101,7 +125,7 @@ async def test_another_tenants_flight_is_another(connection: Connection) -> None
 async def test_a_store_that_is_away_leaves_everybody_alone() -> None:
     flights = Flights(Connection("unix:///nowhere.sock"))
     assert (await flights.follow("acme", "k", "r")).role is Role.ALONE
-    assert not await flights.land("acme", "k", "r", stored=True)
+    assert await flights.land("acme", "k", "r", stored=True) is False
 
 
 async def test_a_damaged_answer_is_called_for_again(connection: Connection) -> None:
