@@ -121,11 +121,10 @@ class Settler:
         if not stored:
             lost()
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        return task
 
     async def _note_session(self, tenant: str, session: SessionNote) -> None:
         with contextlib.suppress(

@@ -195,6 +195,7 @@ async def test_spare_holds_are_released_at_no_cost_with_the_settlement(store: St
     first = await reserved(store)
     more = await settler.reserve_more(first, 500, 1)
     assert more is not None
+    assert settler.under_way == 1, "it is renewed from now on"
     assert await money(store) == (0, 1500)
     settler.end_soon(first, lambda: ending(300), (more,))
     assert settler.under_way == 1, "one settlement, and no open hold"
