@@ -317,9 +317,9 @@ class Answering:
         if turn.extensions.explain and turn.decision is not None:
             extra["receipt"] = receipt(turn.decision)
         event = {
-            "id": turn.id,
+            "id": tally.id or turn.id,  # one id and one time for all chunks of an answer
             "object": "chat.completion.chunk",
-            "created": int(time.time()),
+            "created": tally.created or int(time.time()),
             "model": tally.model or attempt.model,
             "choices": [],
             "usage": charge.usage.as_openai(),

@@ -138,7 +138,7 @@ class Service:
             if decision is None or hold is None:
                 sit_down(turn, opening.session)
                 decision = await self._decide(turn, self._purse(turn, opening.funds, opening.pace))
-                hold = await self._reserve(turn, decision)
+                decision, hold = await self._hold(turn, decision)
         except BaseException as error:
             self._answering.give_back(turn)
             if isinstance(error, errors.BudgetExhausted):
@@ -319,7 +319,7 @@ class Service:
         if turn.wishes.max_latency_s is not None:
             slowness = self._answering.speeds.slowness(turn.config.ladder.models)
             turn.demand = replace(turn.demand, slowness=slowness) if slowness else turn.demand
-        turn.inputs = given = Inputs(
+        given = Inputs(
             demand=turn.demand,
             forecast=turn.forecast,
             wishes=turn.wishes,
@@ -328,6 +328,10 @@ class Service:
             now_s=time.time(),
             down=self._health.down(),
         )
+        return self._decided(turn, given)
+
+    def _decided(self, turn: Turn, given: Inputs) -> Decision:
+        turn.inputs = given
         try:
             turn.decision = decided(turn.config.ladder.catalog, turn.config.policy, given)
         except refusals.PolicyError as error:
@@ -336,6 +340,21 @@ class Service:
                 reply.retry_after_s = self._health.opens_in_s()
             raise reply from None
         return turn.decision
+
+    async def _hold(self, turn: Turn, decision: Decision) -> tuple[Decision, Hold]:
+        """Set a decision's money aside; where others were quicker, that of the decision by what they have left.
+
+        Raises:
+            BudgetExhausted: no rung fits into it any more.
+        """
+        while True:
+            try:
+                return decision, await self._reserve(turn, decision)
+            except errors.BudgetExhausted as short:
+                if turn.inputs is None or turn.has_own_money or short.remaining_nano >= decision.hold_nano:
+                    raise
+                left = replace(turn.inputs.purse, remaining_nano=short.remaining_nano)
+                decision = self._decided(turn, replace(turn.inputs, purse=left))  # needs less: so this ends
 
     async def _reserve(self, turn: Turn, decision: Decision) -> Hold:
         reserving = self._store.ledger.reserve(

@@ -18,7 +18,7 @@ class Tally:
     Attributes:
         usage: what the provider has reported so far.
         finish_reason: of the first choice, or None while it is open.
-        model: the model that the provider says it serves.
+        model: the model that the provider says it serves. id, created: the answer's own.
         text_chars, thinking_chars, tool_chars: characters produced, over all choices.
         chunks: events seen.
     """
@@ -26,7 +26,9 @@ class Tally:
     __slots__ = (
         "_finished",
         "chunks",
+        "created",
         "finish_reason",
+        "id",
         "model",
         "refused",
         "text_chars",
@@ -39,6 +41,8 @@ class Tally:
         self.usage: Usage = NOT_REPORTED
         self.finish_reason: str | None = None
         self.model: str | None = None
+        self.id: object = None
+        self.created: object = None
         self.text_chars = 0
         self.thinking_chars = 0
         self.tool_chars = 0
@@ -78,7 +82,7 @@ class Tally:
         if report := body.get("usage"):
             self.usage = merge(self.usage, read_openai(report))
         if self.model is None and isinstance(model := body.get("model"), str):
-            self.model = model
+            self.model, self.id, self.created = model, body.get("id"), body.get("created")
         choices: Any = body.get("choices")
         listed: list[object] = choices if isinstance(choices, list) else []
         for position, choice in enumerate(listed):

@@ -131,6 +131,7 @@ def test_a_stream_ends_with_usage_cost_and_decision_where_it_was_asked_for(clien
     assert last["usage"]["total_tokens"] > 0
     assert last["rung"]["decision_id"] == reply.headers["x-rung-decision-id"]
     assert last["rung"]["cost_nano_usd"] > 0
+    assert len({(chunk["id"], chunk["created"]) for chunk in map(json.loads, told[:-1])}) == 1
 
 
 def test_a_stream_says_nothing_of_usage_where_nobody_asked(client: httpx.Client) -> None:
