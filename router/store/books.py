@@ -105,7 +105,7 @@ class Books:
                 snapshot.checkpoint,
                 snapshot.entries,
                 _folded(snapshot),
-                lambda window: _complete(window, snapshot.checkpoint),
+                lambda window: complete(window, snapshot.checkpoint),
             )
         ]
         return Proof(
@@ -139,7 +139,7 @@ class Books:
             (window, f"{letter}|{scope}", str(nano))
             for letter, sums in (("s", spent), ("h", held), ("r", _rolling(snapshot, spent, budgets)))
             for (window, scope), nano in sums.items()
-            if _complete(window, snapshot.checkpoint)
+            if complete(window, snapshot.checkpoint)
         ]
         flat = [word for counter in counters for word in counter]
         await self._executor.ask(_RESTORE.ask([names.of(tenant, "acct")], [generation, budgets, *flat], ignore))
@@ -228,7 +228,7 @@ def _held(snapshot: _Snapshot) -> Sums:
     return dict(sums)
 
 
-def _complete(window: str, checkpoint: dict[str, str]) -> bool:
+def complete(window: str, checkpoint: dict[str, str]) -> bool:
     """Whether the record still holds all of a window: it was summed in the checkpoint, or began after it."""
     if "upto" not in checkpoint or f"{window}|" in checkpoint:
         return True

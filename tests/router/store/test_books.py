@@ -10,7 +10,7 @@ import pytest
 from router.errors import StoreUnavailable
 from router.store import Connection, State, Store, Terms, Window, epoch
 from router.store import books as books_module
-from router.store.books import Books
+from router.store.books import Books, complete
 from router.store.record import Entry
 from router.store.scripts import Ask, Reply, ignore, text
 from tests.store_servers import PATIENT_S, until
@@ -60,6 +60,26 @@ async def test_one_nano_dollar_of_difference_is_found(acme: Store, field: str) -
     assert (difference.window, difference.scope) == ("t", field[2:])
     assert difference.what == {"s": "spent", "h": "held"}[field[0]]
     assert difference.counter_nano == difference.record_nano + 1
+
+
+@pytest.mark.parametrize(("field", "record"), [("s|", sum(range(1000, 1030))), ("h|key:0", 777)])
+async def test_a_counter_that_is_gone_is_found(acme: Store, field: str, record: int) -> None:
+    await acme.connection.ask(Ask(("HDEL", "b:{acme}:w:t", field), int))
+    (difference,) = (await acme.books.verify("acme")).differences
+    assert (difference.window, difference.scope, difference.counter_nano) == ("t", field[2:], 0)
+    assert difference.record_nano == record
+
+
+@pytest.mark.parametrize(
+    ("window", "began"), [("d:2026-03-31", (2026, 3, 31)), ("m:2026-03", (2026, 3, 1))], ids=["day", "month"]
+)
+def test_the_record_holds_all_of_a_window_that_began_after_what_is_folded(window: str, began: tuple[int, ...]) -> None:
+    began_ms = int(datetime(*began, tzinfo=UTC).timestamp() * 1000)  # type: ignore[arg-type]
+    assert complete(window, {})
+    assert complete(window, {"upto": f"{began_ms - 1}-7"})
+    assert not complete(window, {"upto": f"{began_ms}-0"}), "it may have lost its first entry"
+    assert not complete(window, {"upto": f"{began_ms + 10**9}-0"})
+    assert complete(window, {"upto": f"{began_ms + 10**9}-0", f"{window}|": "5"}), "its sum is in the checkpoint"
 
 
 @pytest.mark.parametrize("window", ["d:2026-03-31", "m:2026-03", "t"])
@@ -321,6 +341,18 @@ async def test_a_budget_that_was_removed_does_not_come_back_from_a_shortened_rec
     assert (await acme.books.rebuild("acme", acme.epoch)).exact
     assert await acme.ledger.budgets("acme") == before
     assert {grant.name for grant in before} == {"main", "kept|apart"}
+
+
+async def test_what_is_said_of_a_budget_after_its_record_was_shortened_is_what_holds(acme: Store) -> None:
+    for name in ("gone", "changed"):
+        await acme.ledger.set_budget("acme", name, 5, Window.DAY)
+    await acme.books.compact("acme", keep=0)
+    await acme.ledger.remove_budget("acme", "gone")
+    await acme.ledger.set_budget("acme", "changed", 6, Window.DAY)
+    await acme.connection.ask(Ask(("DEL", "b:{acme}:acct"), int))
+    assert (await acme.books.rebuild("acme", acme.epoch)).exact
+    budgets = await acme.ledger.budgets("acme")
+    assert [(grant.name, grant.limit_nano) for grant in budgets] == [("changed", 6), ("main", 10**9)]
 
 
 async def test_rebuilding_undoes_whatever_else_stood_in_the_counters(acme: Store) -> None:

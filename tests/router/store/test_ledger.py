@@ -9,9 +9,9 @@ import pytest
 from router.errors import BudgetExhausted, Conflict, StoreUnavailable
 from router.store import Hold, Ledger, State, Store, Terms, Window
 from router.store.books import Books
-from router.store.connection import Connection
+from router.store.connection import Connection, Unanswered
 from router.store.ledger import LEASE_S
-from router.store.scripts import Ask
+from router.store.scripts import Ask, Reply
 from tests.store_servers import PATIENT_S
 
 DOLLAR = 10**9
@@ -42,10 +42,62 @@ async def test_a_reservation_is_held_until_it_is_settled_at_its_true_cost(ledger
     assert after.day.spent_nano == after.total.spent_nano == 123_456_789
 
 
-async def test_a_void_costs_nothing(ledger: Ledger) -> None:
+async def test_day_month_and_all_are_told_apart(ledger: Ledger) -> None:
+    for name, moment, cost in (("h1", (2026, 2, 15), 1), ("h2", (2026, 3, 14), 20), ("h3", (2026, 3, 15), 300)):
+        ledger.frozen_ms = at(*moment)
+        await ledger.settle(await ledger.reserve("acme", name, DIME), cost)
+    await ledger.reserve("acme", "h4", 7)
+    standing = await ledger.standing("acme")
+    assert [meter.spent_nano for meter in (standing.day, standing.month, standing.total)] == [300, 320, 321]
+    assert [meter.held_nano for meter in (standing.day, standing.month, standing.total)] == [7, 7, 7]
+
+
+async def test_a_void_costs_nothing(ledger: Ledger, connection: Connection) -> None:
     hold = await ledger.reserve("acme", "h1", DIME)
     assert (await ledger.void(hold)).outcome == "void"
-    assert (await ledger.standing("acme")).month.held_nano == 0
+    month = (await ledger.standing("acme")).month
+    assert (month.spent_nano, month.held_nano) == (0, 0)
+    entry = [entry async for entry in Books(connection).entries("acme")][-1]
+    assert (entry.kind, entry.cost_nano, entry.estimated) == ("void", 0, False), "that is certain"
+
+
+class Silent(Connection):
+    """A connection whose answers nobody reads: the commands may have been executed."""
+
+    async def run(self, *asks: Ask[Any]) -> list[Reply]:
+        await super().run(*asks)
+        raise Unanswered("lost on the way back")
+
+
+async def test_a_reservation_that_nobody_has_read_is_told_with_enough_to_void_it(
+    ledger: Ledger, connection: Connection
+) -> None:
+    silent, told = Silent(connection.address, reply_timeout_s=PATIENT_S, connect_timeout_s=PATIENT_S), list[Hold]()
+    await silent.open()
+    doubtful = Ledger(silent, frozen_ms=ledger.frozen_ms)
+    for hear in (None, told.append):
+        doubtful.on_doubt = hear
+        with pytest.raises(Unanswered):
+            await doubtful.reserve("acme", "h1", DIME, scopes=["key:k"])
+    await silent.close()
+    (hold,) = told
+    assert hold == Hold(tenant="acme", id="h1", amount_nano=DIME, windows="", scopes=("key:k",), reserved_at_ms=0), (
+        "no window to charge it in"
+    )
+    assert (await ledger.void(hold)).outcome == "void"
+    assert (await ledger.standing("acme")).total.held_nano == 0
+
+
+async def test_a_reservation_whose_caller_leaves_is_told_too(ledger: Ledger) -> None:
+    told = list[str]()
+    ledger.on_doubt = lambda hold: told.append(hold.id)
+    reserving = asyncio.create_task(ledger.reserve("acme", "h1", DIME))
+    await asyncio.sleep(0)
+    reserving.cancel()
+    await asyncio.gather(reserving, return_exceptions=True)
+    with pytest.raises(BudgetExhausted):
+        await ledger.reserve("acme", "h2", 6 * DOLLAR)
+    assert told == ["h1"], "a refusal leaves no doubt"
 
 
 async def test_an_ended_hold_leaves_nothing_for_the_reaper(ledger: Ledger, connection: Connection) -> None:
@@ -83,12 +135,14 @@ async def test_an_exhausted_budget_says_what_is_missing_and_when_it_renews(ledge
     assert (error.needed_nano, error.remaining_nano) == (DOLLAR + 1, DOLLAR)
     assert error.retry_after_s == (at(2026, 4, 1) - at(2026, 3, 15, 12)) / 1000
     assert "'main' has $1.000000 of $5.000000" in error.message
-    assert "2026-04-01 00:00 UTC" in error.message
+    assert error.message.endswith(
+        "It renews at 2026-04-01 00:00 UTC; or ask the operator for a larger one, or lower max_tokens."
+    )
 
 
 async def test_a_total_budget_never_renews_and_says_so(ledger: Ledger) -> None:
     await ledger.set_budget("acme", "trial", 1, Window.TOTAL)
-    with pytest.raises(BudgetExhausted, match="does not renew") as caught:
+    with pytest.raises(BudgetExhausted, match=r"\. It does not renew: ask the operator") as caught:
         await ledger.reserve("acme", "h1", 2)
     assert caught.value.retry_after_s is None
 
