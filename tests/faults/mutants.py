@@ -121,6 +121,10 @@ _COMPUTED: dict[type[ast.operator], type[ast.operator]] = {
 }
 
 
+# Answers that None would not change: it is read as False is, and False turned into True is a mutant of its own.
+_SAYS_NO = frozenset({"return", "return None", "return False"})
+
+
 def python_mutants(subject: str, path: str, text: str) -> Iterator[Mutant]:
     """Every mutant of a module's functions: operators, constants, conditions, statements left out."""
     tree = ast.parse(text)
@@ -166,7 +170,7 @@ def _may_change(node: ast.AST) -> bool:
         case ast.BoolOp() | ast.If() | ast.IfExp() | ast.UnaryOp(op=ast.Not()):
             return True
         case _:
-            return isinstance(node, ast.Expr | ast.Return) and ast.unparse(node) not in {"return", "return None"}
+            return isinstance(node, ast.Expr | ast.Return) and ast.unparse(node) not in _SAYS_NO
 
 
 def _change(node: ast.AST) -> str:

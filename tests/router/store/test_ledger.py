@@ -171,6 +171,21 @@ async def test_several_budgets_are_reserved_together_or_not_at_all(ledger: Ledge
     assert standing.tightest.remaining_nano == 0
 
 
+async def test_the_budget_of_each_scope_counts_what_it_has_spent_and_what_is_held(ledger: Ledger) -> None:
+    scopes = ["key:k", "user:u"]
+    for scope in scopes:
+        await ledger.set_budget("acme", scope, DIME, Window.DAY, scope=scope)
+    await ledger.settle(await ledger.reserve("acme", "h1", 60, scopes=scopes), 50)
+    await ledger.settle(await ledger.reserve("acme", "h2", 60, scopes=scopes[:1]), 7)
+    await ledger.reserve("acme", "h3", 20, scopes=scopes[1:])
+    standing = await ledger.standing("acme", scopes)
+    counted = {budget.name: (budget.spent_nano, budget.held_nano) for budget in standing.budgets}
+    assert counted == {"main": (57, 20), "key:k": (57, 0), "user:u": (50, 20)}
+    with pytest.raises(BudgetExhausted, match="key:k"):
+        await ledger.reserve("acme", "h4", DIME - 56, scopes=scopes)
+    await ledger.reserve("acme", "h5", DIME - 70, scopes=scopes)
+
+
 async def test_a_tenant_without_a_budget_is_metered_and_unlimited(connection: Connection) -> None:
     ledger = Ledger(connection)
     await ledger.open_account("free", "g1")
