@@ -172,6 +172,8 @@ async def test_a_refund_is_booked_once_with_who_and_why(acme: Store) -> None:
     before = (await acme.ledger.standing("acme")).total.spent_nano
     for expected in (True, False):
         assert await acme.books.adjust("acme", "r-1", -500, reason="bad answer", by="ops") == expected
+    left_s = await acme.connection.ask(Ask(("TTL", "b:{acme}:h:adj-r-1"), int))
+    assert 86_400 - PATIENT_S < left_s <= 86_400, "it is known for a day"
     entry = (await exported(acme))[-1]
     assert (entry.kind, entry.cost_nano, entry.held_nano) == ("adjust", -500, 0)
     assert entry.facts == b'{"reason":"bad answer","by":"ops"}'

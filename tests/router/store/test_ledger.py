@@ -429,6 +429,14 @@ async def test_a_settlement_after_the_reaper_corrects_its_estimate(
     assert 0 < left_ms <= 15 * 60_000, "what is settled is remembered for as long as any other settlement"
 
 
+async def test_a_void_after_the_reaper_takes_nothing_back(ledger: Ledger) -> None:
+    hold = await ledger.reserve("acme", "h1", DIME, state=State.CALL, lease_s=0)
+    assert await ledger.reap("acme") == 1
+    ending = await ledger.void(hold)
+    assert (ending.outcome, ending.charged_nano) == ("already", DIME)
+    assert (await ledger.standing("acme")).total.spent_nano == DIME
+
+
 async def test_a_hold_that_the_store_has_lost_is_charged_when_it_is_settled(
     ledger: Ledger, connection: Connection
 ) -> None:
