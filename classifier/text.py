@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import unicodedata
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,7 @@ _SEPARATORS = bytes(b for b in range(128) if not chr(b).isalnum())
 _TO_WORDS = bytes.maketrans(_UPPER_TO_LOWER[0] + _SEPARATORS, _UPPER_TO_LOWER[1] + b" " * len(_SEPARATORS))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=TYPE_CHECKING, slots=True, kw_only=True)
 class Reading:
     """One text, scanned.
 

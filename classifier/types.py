@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 ResponseFormat = Literal["text", "json_object", "json_schema"]
 
@@ -32,7 +32,7 @@ class Query:
     response_format: ResponseFormat = "text"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=TYPE_CHECKING, slots=True, kw_only=True)
 class TokenForecast:
     """Completion tokens without thinking: the expectation, and a conformal quantile with its level (0.9)."""
 
@@ -41,7 +41,7 @@ class TokenForecast:
     level: float = 0.9
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=TYPE_CHECKING, slots=True, kw_only=True)
 class Estimate:
     """What the classifier says about one query.
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from policies.pacing import MAX_LOG_WEIGHT, Pace, Target
 from policies.types import Purse
@@ -21,7 +22,7 @@ from policies.types import Purse
 _PRECISION = 1e-5
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=TYPE_CHECKING, slots=True, kw_only=True)
 class Budget:
     """One budget as it stands.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import overload
+from typing import TYPE_CHECKING, overload
 
 from policies.catalog import Catalog
 from policies.choice import Taste
@@ -19,7 +19,7 @@ from policies.spending import Curve, curve_of
 from policies.types import Attempt, Candidate, Demand, Forecast, Purse, Wishes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=TYPE_CHECKING, slots=True, kw_only=True)
 class Board:
     """Everything on the table of one decision.
 
@@ -203,7 +203,7 @@ def candidate(rung: Rung, call: Attempt, demand: Demand, *, available: bool, rej
     )
 
 
-class Ladder(Sequence[Candidate]):
+class Ladder(Sequence[Candidate]):  # noqa: PLW1641 - records of a request are compared, never hashed
     """Every rung as a `Candidate`, built at the first look: best utility first, the rejected ones last."""
 
     __slots__ = ("_board", "_built")
@@ -260,9 +260,6 @@ class Ladder(Sequence[Candidate]):
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and self._all() == tuple(other)
-
-    def __hash__(self) -> int:
-        return hash(self._all())
 
     def __repr__(self) -> str:
         return repr(self._all())

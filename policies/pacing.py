@@ -33,6 +33,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from policies.profile import EVEN, Profile
 from policies.spending import Batch, Spending
@@ -46,7 +47,7 @@ MAX_LOG_WEIGHT = 10.0
 LEAST_REST = 1 / 200
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=TYPE_CHECKING, slots=True, kw_only=True)
 class Target:
     """What should be spent, and when.
 
@@ -73,7 +74,7 @@ class Target:
         return max(0, self.limit_nano - spent_nano) * self.share(since_s, until_s) / rest
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=TYPE_CHECKING, slots=True, kw_only=True)
 class Pace:
     """Where the pacing of one budget stands.
 

@@ -24,6 +24,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from policies.learnt import GAINS, TOKENS
 
@@ -32,7 +33,7 @@ NEED_RATIO = 20.0  # hardest over easiest: 6,045 for AIME over 332, and the clas
 _SURE = 1e-4  # no head knows better than one in ten thousand; keeps the odds finite
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=TYPE_CHECKING, slots=True, kw_only=True)
 class Curve:
     """What thinking does for one kind of task.
 

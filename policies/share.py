@@ -7,6 +7,7 @@ admission the strong calls are at most `cap` of all recent calls plus one:  stro
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 # Calls over which the share is taken: the past fades by 1/e every so many calls, so that yesterday's thrift is not
 # spent in one burst today.
@@ -14,7 +15,7 @@ MEMORY = 500.0
 NOTHING: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=TYPE_CHECKING, slots=True, kw_only=True)
 class Share:
     """Fading counts of one tenant's calls.
 

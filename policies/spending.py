@@ -27,6 +27,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 # Log-weights from 0 to 10 (`pacing.MAX_LOG_WEIGHT`), in steps that a straight line bridges well.
 STEP = 0.5
@@ -64,7 +65,7 @@ class Batch:
         return Batch(count=self.count + 1, costs=costs, expected=self.expected + curve.now)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=TYPE_CHECKING, slots=True, kw_only=True)
 class Curve:
     """What one request costs at each weight of the grid, and at the weight that it was decided with, nano-dollars."""
 

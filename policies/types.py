@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from policies.second_look import Doubt, SecondLook
 from policies.spending import Curve
@@ -131,7 +131,7 @@ class Model:
     ability_allowance: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=TYPE_CHECKING, slots=True, kw_only=True)
 class Demand:
     """What the request itself asks for, read off the wire.
 
@@ -158,7 +158,7 @@ class Demand:
     slowness: Mapping[str, float] = field(default_factory=dict[str, float])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=TYPE_CHECKING, slots=True, kw_only=True)
 class Forecast:
     """The classifier's numbers, as the policy reads them.
 
@@ -188,7 +188,7 @@ class Forecast:
     second_look: SecondLook | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=TYPE_CHECKING, slots=True, kw_only=True)
 class Wishes:
     """What the caller and the tenant's policy want.
 
@@ -218,7 +218,7 @@ class Wishes:
     value_nano: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=TYPE_CHECKING, slots=True, kw_only=True)
 class Purse:
     """The tenant's money as it stands at the decision.
 
@@ -238,7 +238,7 @@ class Purse:
     past_soft: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=TYPE_CHECKING, slots=True, kw_only=True)
 class Candidate:
     """One rung of the ladder, priced. `rejected` is empty for an admissible one, else the reason in words."""
 
@@ -260,7 +260,7 @@ class Candidate:
         return not self.rejected
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=TYPE_CHECKING, slots=True, kw_only=True)
 class Attempt:
     """One call that the plan allows: model, granted thinking, and the cap on all that it may produce."""
 
@@ -297,7 +297,7 @@ class Words(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=TYPE_CHECKING, slots=True, kw_only=True)
 class Decision:
     """What was decided, over the whole ladder and over what can be called now.
 

@@ -11,7 +11,7 @@ import functools
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import orjson
 from pydantic import TypeAdapter, ValidationError
@@ -31,7 +31,7 @@ class Rules:
     policy: Policy
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=TYPE_CHECKING, slots=True, kw_only=True)
 class Inputs:
     """The other arguments of `policies.decide.decide`."""
 

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from policies.types import Attempt
 from router.dispatch.course import Lost
@@ -33,7 +33,7 @@ class Starved(Exception):
         self.close = close
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=TYPE_CHECKING, slots=True, kw_only=True)
 class Way(Generic[T]):
     """How an attempt is made (`ask`, within seconds), and how a result that nobody wants is left (`leave`)."""
 

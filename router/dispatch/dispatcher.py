@@ -12,7 +12,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from policies.candidates import allowances
 from policies.fallback import Failure, next_attempt
@@ -63,7 +63,7 @@ _FAILURES: tuple[tuple[type[UpstreamError], Failure], ...] = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=TYPE_CHECKING, slots=True, kw_only=True)
 class Trail:
     """What it took to be served.
 
@@ -80,7 +80,7 @@ class Trail:
     spare: tuple[Hold, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=TYPE_CHECKING, slots=True, kw_only=True)
 class Served:
     """A whole answer."""
 
@@ -88,7 +88,7 @@ class Served:
     reply: UpstreamReply
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=TYPE_CHECKING, slots=True, kw_only=True)
 class Opened:
     """A stream whose first frames have come: from here on nothing is tried again.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from policies.types import Model
 from router.recent import Recent
@@ -22,7 +23,7 @@ MODELS = 1_000
 READERS_SHARE = 0.1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=TYPE_CHECKING, slots=True, kw_only=True)
 class _Pace:
     """Answers seen, and the mean logarithm of their ratios."""
 

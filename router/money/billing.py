@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from policies.cost import cost_nano
 from policies.types import Prices
@@ -12,7 +13,7 @@ from router.upstream.types import Usage
 CHARS_PER_TOKEN = 4
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=TYPE_CHECKING, slots=True, kw_only=True)
 class Bill:
     """What one call has cost.
 

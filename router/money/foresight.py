@@ -10,6 +10,7 @@ the request is decided again by what the store has just said. See docs/adr/0051-
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from router.recent import Recent
 from router.store import Funds, Opening, Principal
@@ -20,7 +21,7 @@ PAYERS = 10_000  # half a kilobyte each
 QUESTIONS = 20_000  # keys of 64 characters: some 3 MB
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=TYPE_CHECKING, slots=True, kw_only=True)
 class Seen:
     """The funds and the state of their pacing, as they were at a moment (seconds of this process' clock)."""
 

@@ -11,7 +11,7 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from router.errors import RungError, StoreUnavailable
 from router.store import Answer, Hold, Places, Receipt, SessionNote, Settlement, Store
@@ -24,7 +24,7 @@ RENEW_EVERY_S = LEASE_S / 3  # two renewals may fail before a lease runs out
 DRAIN_POLL_S = 0.02  # settlements take milliseconds; the process ends as soon as the last one is booked
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=TYPE_CHECKING, slots=True, kw_only=True)
 class Ending:
     """How a request ends in the books.
 

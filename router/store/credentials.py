@@ -6,6 +6,7 @@ import hmac
 import re
 import secrets
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from router.errors import InvalidKey
 
@@ -15,7 +16,7 @@ _SECRET_BYTES = 32
 _TOKEN = re.compile(r"rk_([a-z0-9]{4,32})_([A-Za-z0-9_-]{16,128})", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=TYPE_CHECKING, slots=True)
 class Token:
     """An API key as its holder has it. Its repr hides the secret."""
 

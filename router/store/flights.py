@@ -14,6 +14,7 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from router.errors import StoreUnavailable
 from router.store import names
@@ -39,7 +40,7 @@ class Role(StrEnum):
     ALONE = "alone"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=TYPE_CHECKING, slots=True, kw_only=True)
 class Look:
     """The cached answer where there is one, and otherwise this request's role."""
 

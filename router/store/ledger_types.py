@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
 
@@ -128,7 +128,7 @@ class Grant:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=TYPE_CHECKING, slots=True, kw_only=True)
 class Budget:
     """One budget in its present window.
 
@@ -180,7 +180,7 @@ class Meter:
     held_nano: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=TYPE_CHECKING, slots=True, kw_only=True)
 class Funds:
     """What may be spent at one moment. `now`: the store's clock; `budgets`: those that cover the scopes asked for."""
 
@@ -198,7 +198,7 @@ class Funds:
         return purse_of(self.budgets)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=TYPE_CHECKING, slots=True, kw_only=True)
 class Standing(Funds):
     """A tenant's money at one moment, with what it has spent and holds by day, month and in all."""
 
@@ -220,7 +220,7 @@ def purse_of(budgets: tuple[Budget, ...]) -> Purse:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=TYPE_CHECKING, slots=True, kw_only=True)
 class Hold:
     """Money set aside for one request; what settle, void and renew need to know of it.
 
@@ -241,7 +241,7 @@ class Hold:
 Outcome = Literal["settled", "void", "late", "already", "forgotten", "waiting"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=TYPE_CHECKING, slots=True, kw_only=True)
 class Ending:
     """How a settle or void went.
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from router.errors import RateLimited
 from router.store import names
@@ -56,7 +57,7 @@ class Quota:
     wait_s: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=TYPE_CHECKING, slots=True, kw_only=True)
 class Verdict:
     """Whether the limits admit a request, and how they stand. `refused` is the first limit that does not."""
 

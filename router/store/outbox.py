@@ -12,6 +12,7 @@ import logging
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from router.errors import StoreUnavailable
 from router.store.ledger import Ledger
@@ -23,7 +24,7 @@ CAPACITY = 50_000  # some 40 MB; a minute's outage at several hundred requests a
 RECALL_S = 10.0  # replicas lag by milliseconds, and a failover takes a few seconds to be seen
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=TYPE_CHECKING, slots=True, kw_only=True)
 class Settlement:
     """What `Ledger.settle` needs to know; or, with `void`, `Ledger.void`."""
 

@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import resources
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 from hiredis import ReplyError
 
@@ -24,7 +24,7 @@ Reply: TypeAlias = Any  # bytes, int, None, a list of replies, or a ReplyError
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=TYPE_CHECKING, slots=True)
 class Ask(Generic[T]):
     """One command and how its reply is read.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from router.store import names
 from router.store.cache import DEFAULT_TTL_S, AnswerCache
@@ -30,7 +31,7 @@ _NO_ANSWER: tuple[Argument, ...] = ("",) * 6
 _NO_RECEIPT: tuple[Argument, ...] = ("",) * 4
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=TYPE_CHECKING, slots=True, kw_only=True)
 class Opening:
     """What the store says before a dispatch.
 
@@ -56,7 +57,7 @@ class Opening:
     near: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=TYPE_CHECKING, slots=True, kw_only=True)
 class Wanted:
     """The money to set aside, nano-dollars, and what the reaper may conclude should its holder die."""
 
@@ -64,7 +65,7 @@ class Wanted:
     state: State
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=TYPE_CHECKING, slots=True, kw_only=True)
 class Answer:
     """The cache's part of a closing.
 
@@ -81,7 +82,7 @@ class Answer:
     near: Question | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=TYPE_CHECKING, slots=True, kw_only=True)
 class Receipt:
     """The decision stream's part of a closing; `content` is JSON, `attachment` for the log's writer only."""
 
@@ -90,7 +91,7 @@ class Receipt:
     attachment: bytes = b""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=TYPE_CHECKING, slots=True, kw_only=True)
 class Places:
     """The limits' part of a closing. `extra_tokens`: used beyond the estimate, or short of it (< 0)."""
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from policies.types import Control, Reasoning
 from router.errors import InvalidRequest, NotAvailable, UpstreamRejected
@@ -49,7 +49,7 @@ _UNLIMITED = (
 )  # "adaptive" and "enabled" without a number: the 128K that the largest models allow
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=TYPE_CHECKING, slots=True, kw_only=True)
 class Dose:
     """A rounded allowance: the named level, where the model has levels, and the tokens that it stands for."""
 

@@ -11,7 +11,7 @@ import copy
 import functools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -82,7 +82,7 @@ _ASKED_AT_EVERY_CALL = frozenset({"_supports_reasoning_effort_level", "refuses_r
 _TOOL_NAMES = "_anthropic_tool_name_map"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=TYPE_CHECKING, slots=True, kw_only=True)
 class Outbound:
     """A request ready to be sent, and what became of the allowance in it."""
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
 
@@ -56,7 +56,7 @@ class UpstreamModel:
         return self.name.partition("/")[0]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=TYPE_CHECKING, slots=True, kw_only=True)
 class UpstreamCall:
     """One attempt. It makes exactly one HTTP request: whoever wants another one makes another call.
 
@@ -81,7 +81,7 @@ class UpstreamCall:
     stall_s: float = DEFAULT_STALL_S
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=TYPE_CHECKING, slots=True, kw_only=True)
 class Granted:
     """What became of an allowance on the wire.
 
@@ -105,7 +105,7 @@ class Granted:
     omit: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=TYPE_CHECKING, slots=True, kw_only=True)
 class Usage:
     """Tokens of one call, as the provider reported them. None means "not reported", which is not zero.
 
@@ -141,7 +141,7 @@ class Usage:
         return wire
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=TYPE_CHECKING, slots=True, kw_only=True)
 class UpstreamReply:
     """A whole answer, in OpenAI's chat format.
 
