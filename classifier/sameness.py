@@ -165,7 +165,7 @@ class Reader:
 
     def _mended(self, word: str) -> str:
         """The word that was meant by a slip of the pen."""
-        if len(word) < SLIP_LETTERS or not (word.isascii() and word.isalpha()):
+        if len(word) < SLIP_LETTERS:
             return word
         vocabulary = self._encoder.vocabulary
         rows = vocabulary.rows(word.encode())

@@ -279,27 +279,29 @@ async def test_a_window_that_the_record_holds_in_part_is_left_as_it_is(store: St
 class Compacting(Connection):
     """A connection on which the record is shortened between two pieces of a reading."""
 
-    def __init__(self, url: str, store: Store) -> None:
+    def __init__(self, url: str, store: Store, keep: int) -> None:
         super().__init__(url, reply_timeout_s=PATIENT_S, connect_timeout_s=PATIENT_S)
         self._store = store
+        self._keep = keep
         self.pieces = 0
 
     async def run(self, *asks: Ask[Any]) -> list[Reply]:
         replies = await super().run(*asks)
         self.pieces += 1
         if self.pieces == 1:
-            await self._store.books.compact("acme", keep=10)
+            await self._store.books.compact("acme", keep=self._keep)
         return replies
 
 
-async def test_a_record_that_is_shortened_while_it_is_read_still_proves(store: Store) -> None:
+@pytest.mark.parametrize("keep", [10, 199, 200, 201], ids=lambda keep: f"{keep} left")
+async def test_a_record_that_is_shortened_while_it_is_read_still_proves(store: Store, keep: int) -> None:
     await store.directory.create_tenant("acme")
 
     async def spend(number: int) -> None:
         await store.ledger.settle(await store.ledger.reserve("acme", f"m{number}", 10), 7)
 
     await asyncio.gather(*(spend(number) for number in range(700)))
-    connection = Compacting(f"unix://{store.connection.address.path}", store)
+    connection = Compacting(f"unix://{store.connection.address.path}", store, keep)
     await connection.open()
     proof = await Books(connection).verify("acme")
     await connection.close()
@@ -319,6 +321,19 @@ async def test_a_disk_that_takes_nothing_costs_a_warning_and_not_the_start(
     (tmp_path / "file").write_text("in the way")
     assert await epoch.enter(acme.connection, tmp_path / "file" / "epoch") == acme.epoch
     assert "cannot be written" in caplog.text
+
+
+async def test_an_export_adds_nothing_to_a_record_that_is_whole_and_what_is_missing_to_one_that_is_not(
+    acme: Store,
+) -> None:
+    saved = await exported(acme)
+    assert (await acme.books.rebuild("acme", acme.epoch, saved)).exact
+    assert await exported(acme) == saved
+    await acme.connection.ask(Ask(("DEL", "b:{acme}:led"), int))
+    for there in (saved[:-2], saved):
+        proof = await acme.books.rebuild("acme", acme.epoch, there)
+        assert (proof.exact, proof.entries) == (True, len(there))
+    assert await exported(acme) == saved
 
 
 async def test_a_budget_that_was_removed_does_not_come_back_with_an_export(acme: Store) -> None:
