@@ -9,10 +9,12 @@ from time import perf_counter
 import classifier
 from classifier.second_look import Second
 from classifier.types import Classifier, Estimate, Query
+from policies.catalog import Catalog
 from policies.decide import decide
 from policies.second_look import Looked, SecondLook
 from policies.types import Decision, Demand, Forecast, Purse, Wishes
 from router.configuration import settings as configuration
+from router.configuration.ladder import Ladder
 from router.configuration.live import Configuration, configure
 from router.estimation.estimator import forecast_of
 from router.estimation.second_look import load_second_look
@@ -82,12 +84,24 @@ class DryRun:
         )
 
 
-def open_dry_run() -> DryRun:
-    """Load what decides in this folder. Raises ConfigError and ArtefactError."""
+def open_dry_run(*, keys_or_no_keys: bool = False) -> DryRun:
+    """Load what decides in this folder.
+
+    Args:
+        keys_or_no_keys: decide as if every model of the ladder could be called.
+
+    Raises:
+        ConfigError, ArtefactError: which say how to mend it.
+    """
     settings = configuration.load()
-    chosen = settings.classifier
+    chosen, config = settings.classifier, configure(settings, os.environ, None)
     return DryRun(
-        config=configure(settings, os.environ, None),
+        config=replace(config, ladder=_all_callable(config.ladder)) if keys_or_no_keys else config,
         model=classifier.load(chosen.artefact, encoder=chosen.encoder),
         second=None if chosen.second_look is None else load_second_look(chosen.second_look),
     )
+
+
+def _all_callable(ladder: Ladder) -> Ladder:
+    models = {name: replace(model, available=True, unavailable_because="") for name, model in ladder.models.items()}
+    return replace(ladder, catalog=Catalog(models.values()), models=models)

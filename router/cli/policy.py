@@ -49,7 +49,7 @@ def test(cases: Annotated[Path, typer.Argument(help="A YAML file with the expect
     may set `quality` and `max_cost_usd` of its request. The choice over the whole ladder is tested, keys or no keys.
     """  # noqa: D301 - the character itself tells click to keep the lines
     listed = read_cases(cases)
-    dry = open_dry_run()
+    dry = open_dry_run(keys_or_no_keys=True)
     failed = 0
     for case in listed:
         wrong = _differences(dry, case)

@@ -65,6 +65,14 @@ def test_a_case_that_decides_otherwise_says_how_and_ends_with_status_1() -> None
     assert "1 of 2 cases decide as expected" in told
 
 
+def test_cases_are_tested_where_no_model_has_a_key(tmp_path: Path) -> None:
+    models = [{**model, "api_key_env": "NOBODY_SET_THIS"} for model in fake_ladder("http://127.0.0.1:1/v1")]
+    for model in models:
+        del model["api_key"]
+    (tmp_path / "rung.yaml").write_text(yaml.safe_dump({"models": models}))
+    assert "1 of 1 cases" in run("policy", "test", cases({"text": "Hi", "expect": {"tier": "economy"}}))
+
+
 def test_effort_goes_to_logic_mathematics_and_tricks_and_not_to_code(tmp_path: Path) -> None:
     sol = {"id": "sol", "upstream": "openai/gpt-6-sol", "tier": "standard", "ability": 0.87, "api_key": "unused"}
     (tmp_path / "rung.yaml").write_text(yaml.safe_dump({"models": [sol]}))
