@@ -123,7 +123,7 @@ def _levels_by_source(train: Matrix) -> tuple[Floats, Floats]:
     measured = _measured(train)
     for source in np.unique(train.sources.astype(str)):
         rows = np.flatnonzero(train.sources == source)
-        part = _present(train.take(rows))
+        part = present(train.take(rows))
         able = abilities(part.models, part.means.tolist(), measured)
         levels[rows], evidence[rows] = level_targets(part.score, able)
     return levels, evidence
@@ -134,11 +134,12 @@ def _measured(train: Matrix) -> dict[str, float]:
     rows = np.flatnonzero(train.sources == "mmlu_pro")
     if not rows.size:
         return {}
-    part = _present(train.take(rows))
+    part = present(train.take(rows))
     return dict(zip(map(exact_name, part.models), part.means.tolist(), strict=True))
 
 
-def _present(part: Matrix) -> Matrix:
+def present(part: Matrix) -> Matrix:
+    """Without the models that answered none of these queries."""
     there = np.flatnonzero(np.isfinite(part.score).any(axis=0))
     return part.pick([part.models[column] for column in there])
 

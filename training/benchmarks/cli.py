@@ -36,6 +36,13 @@ class Mode(StrEnum):
     cv = "cv"
 
 
+class LeftOut(StrEnum):
+    """What a test of transfer leaves out."""
+
+    file = "file"
+    kind = "kind"
+
+
 class Shape(StrEnum):
     """When requests arrive in a window (as `budget_traffic.Traffic`, which is heavy to import)."""
 
@@ -130,6 +137,7 @@ def transfer(
     *,
     data: Data,
     train: Train = None,
+    leave_out: Annotated[LeftOut, typer.Option(help="Each file in turn, or each kind of task.")] = LeftOut.file,
     encoder: Annotated[
         str | None,
         typer.Option(help="Put the recipe on a transformer beside: onnx:FOLDER or sentence-transformers:MODEL."),
@@ -142,30 +150,42 @@ def transfer(
 ) -> None:
     """What is left on a benchmark never seen: each data file is judged by the recipe fitted to the others.
 
-    Prints the AUROC of success, the mean over the models, beside length and kNN.
+    Prints the AUROC of success, the mean over the models, beside length and kNN; and the same within categories.
+    With --leave-out kind, each kind of task is left out of all files instead.
 
     \b
     rung bench transfer --data mmlu_pro.parquet reasoning_gym.parquet zeroeval.parquet --train ulab.parquet
+    rung bench transfer --data mmlu_pro.parquet reasoning_gym.parquet zeroeval.parquet --leave-out kind
     rung bench transfer --data mmlu_pro.parquet zeroeval.parquet --encoder onnx:minilm
     """  # noqa: D301 - click reads \b as "do not rewrap"
     from training.benchmarks import console
     from training.benchmarks.embedding import StaticEmbedder
+    from training.benchmarks.kinds_out import kinds_text, leave_kinds_out
     from training.benchmarks.knn import Knn
     from training.benchmarks.routers import length_router
     from training.benchmarks.transfer import leave_one_out, transfer_text
 
     with console.user_errors(), console.progress() as step:
         embed, transformer = StaticEmbedder(), second_look_cli.routers_of(encoder)
-        result = leave_one_out(
-            data,
-            train or [],
-            lambda paths: console.load(paths, prices, drop),
-            lambda: [subject(Mode.transfer), *transformer(), length_router(), Knn(embed)],
-            resamples=resamples,
-            seed=seed,
-            progress=step,
-        )
-    console.show(result, as_json=as_json, text=transfer_text)
+
+        def routers() -> list[Router]:
+            return [subject(Mode.transfer), *transformer(), length_router(), Knn(embed)]
+
+        if leave_out is LeftOut.kind:
+            matrix = console.load([*data, *(train or [])], prices, drop)
+            result = leave_kinds_out(matrix, routers, resamples=resamples, seed=seed, progress=step)
+        else:
+            result = leave_one_out(
+                data,
+                train or [],
+                lambda paths: console.load(paths, prices, drop),
+                routers,
+                resamples=resamples,
+                seed=seed,
+                progress=step,
+            )
+    text = kinds_text if leave_out is LeftOut.kind else transfer_text
+    console.show(result, as_json=as_json, text=text)
 
 
 @app.command(cls=SeveralValues)

@@ -35,6 +35,7 @@ POOL_FIGURES = (
     "cost_at_best_accuracy",
     "extra_cost_at_best_accuracy",
 )
+Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +81,7 @@ def compare(
     *,
     resamples: int = 1000,
     seed: int = 0,
-    progress: Callable[[str], None] = lambda _: None,
+    progress: Progress = lambda _: None,
 ) -> Comparison:
     """Run everyone through the contest of two, and whoever gives probabilities through that of all models.
 
@@ -96,7 +97,7 @@ def compare(
     entries: list[Entry] = []
     for router in routers:
         progress(router.name)
-        entries.append(_enter(router, held, resamples, seed))
+        entries.append(_enter(router, held, resamples, seed, _under(progress, router.name)))
     entries.append(_scored("oracle", oracle(held.matrix.score), held, resamples, seed))
     whole = pool.models(setting.matrix)
     if len(whole) == 2:
@@ -104,8 +105,9 @@ def compare(
     many, curves = routing.contest(setting, whole), dict[str, pool.Curve]()
     expected = pool.expected_costs(many.matrix, many.matrix.prompts)
     for router in routers:
-        progress(f"{router.name}, {len(whole)} models")
-        judgement = routing.run(router, many) if router.names_success else None
+        name = f"{router.name}, {len(whole)} models"
+        progress(name)
+        judgement = routing.run(router, many, _under(progress, name)) if router.names_success else None
         if judgement is not None and judgement.success is not None:
             curves[router.name] = pool.curve(judgement.success, expected, many.matrix, resamples=resamples, seed=seed)
     curves["oracle"] = pool.curve(many.matrix.score, expected, many.matrix, resamples=resamples, seed=seed)
@@ -142,9 +144,9 @@ def figure(name: str, found: Mapping[str, Interval]) -> dict[str, Any]:
     }
 
 
-def _enter(router: Router, contest: Contest, resamples: int, seed: int) -> Entry:
+def _enter(router: Router, contest: Contest, resamples: int, seed: int, progress: Progress) -> Entry:
     start = perf_counter()
-    judgement = routing.run(router, contest)
+    judgement = routing.run(router, contest, progress)
     if judgement is None:
         return Entry(router=router.name, judgement=None, figures={}, seconds=0.0, learns=True, note=NOTHING_LEARNT)
     entry = _scored(router.name, judgement, contest, resamples, seed)
@@ -155,6 +157,11 @@ def _enter(router: Router, contest: Contest, resamples: int, seed: int) -> Entry
         seconds=perf_counter() - start,
         learns=router.learns,
     )
+
+
+def _under(progress: Progress, name: str) -> Progress:
+    """Tells the same, after a name."""
+    return lambda what: progress(f"{name}, {what}")
 
 
 def _scored(name: str, judgement: Judgement, contest: Contest, resamples: int, seed: int) -> Entry:

@@ -30,7 +30,8 @@ class Curve:
         usd, accuracy: (STEPS,) mean cost in dollars and mean score per query.
         figures: `area`, `accuracy_at_best_cost`, `gain_at_best_cost` (points), `cost_at_best_accuracy` (share of
             the best single model's cost) and `extra_cost_at_best_accuracy` (the same of what it costs more than
-            the cheapest model); the last two are NaN where its accuracy is not reached.
+            the cheapest model); the last two are NaN where its accuracy is not reached, and the last where the best
+            single model costs no more than the cheapest.
     """
 
     usd: Floats
@@ -88,7 +89,7 @@ def curve(success: Floats, expected: Floats, matrix: Matrix, *, resamples: int =
             "accuracy_at_best_cost": reached,
             "gain_at_best_cost": 100.0 * (reached - goal),
             "cost_at_best_accuracy": saving,
-            "extra_cost_at_best_accuracy": (saving * at - low) / (at - low) if best != cheapest else saving,
+            "extra_cost_at_best_accuracy": _extra(saving, at, low) if best != cheapest else saving,
         }
 
     return Curve(
@@ -96,6 +97,12 @@ def curve(success: Floats, expected: Floats, matrix: Matrix, *, resamples: int =
         accuracy=score.mean(axis=0),
         figures=bootstrap(compute, matrix.questions, count=resamples, seed=seed),
     )
+
+
+def _extra(saving: Floats, at: Floats, low: Floats) -> Floats:
+    """(b,) the share of what the best model costs more than the cheapest; NaN where it costs no more."""
+    dearer = at - low
+    return np.where(dearer > 0.0, (saving * at - low) / np.where(dearer > 0.0, dearer, 1.0), np.nan)
 
 
 def _choices(success: Floats, expected: Floats) -> NDArray[np.intp]:

@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -166,10 +166,15 @@ def contest(setting: Setting, models: Sequence[str]) -> Contest:
     return Contest(mode=setting.mode, matrix=matrix, asked=asked, splits=splits)
 
 
-def run(router: Router, held: Contest) -> Judgement | None:
-    """Judge every query; None where the router would have to learn, and there is nothing to learn from."""
+def run(router: Router, held: Contest, progress: Callable[[str], None] = lambda _: None) -> Judgement | None:
+    """Judge every query; None where the router would have to learn, and there is nothing to learn from.
+
+    `progress` is told each fold of several.
+    """
     parts: list[Judgement] = []
-    for split in held.splits:
+    for number, split in enumerate(held.splits, 1):
+        if len(held.splits) > 1:
+            progress(f"fold {number} of {len(held.splits)}")
         if router.learns:
             if split.train is None:
                 return None

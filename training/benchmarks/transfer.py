@@ -2,14 +2,15 @@
 
 Each data file is judged in turn by the recipe fitted to all the others, without the questions that they share. The
 figure is the AUROC of success: per model, how well the classifier tells the questions that it will answer, then the
-mean over the models. (Over all models at once it would rise with the models' differences, which are no merit.)
+mean over the models. (Over all models at once it would rise with the models' differences, which are no merit.) Beside
+it stands the same within each category, the mean over the categories: what is known beyond the subject.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -19,7 +20,12 @@ from training.benchmarks.compare import figure
 from training.benchmarks.metrics import Floats
 from training.benchmarks.routers import Asked, Judgement, Router
 from training.benchmarks.tables import shown, table
-from training.data import DataError, Matrix
+from training.data import DataError, Integers, Matrix
+
+FEW: Final = 50  # questions of a category; an AUROC of fewer is noise
+SELDOM: Final = 5.0  # successes, and failures, of a model in a category; likewise
+
+Column = tuple[metrics.Ranking, Floats, Integers]
 
 
 def leave_one_out(
@@ -55,36 +61,79 @@ def leave_one_out(
         setting = routing.arrange(read([left_out]), "transfer", train=read(rest))
         for router in routers():
             progress(f"{router.name} on {left_out.stem}")
-            found = auroc(router, setting, resamples=resamples, seed=seed)
+            found = aurocs(router, setting, resamples=resamples, seed=seed)
             rows.append(
                 {
                     "router": router.name,
                     "file": left_out.stem,
-                    **figure("auroc", {"auroc": found}),
+                    **figure("auroc", found),
+                    **figure("auroc_within", found),
                     "queries": len(setting.matrix),
                     "models": len(setting.matrix.models),
                     "overlap_removed": setting.removed,
                 }
             )
     names = list(dict.fromkeys(row["router"] for row in rows))
-    means = {n: float(np.mean([row["auroc"] for row in rows if row["router"] == n])) for n in names}
-    return {"results": rows, "mean_auroc": means}
+    return {
+        "results": rows,
+        "mean_auroc": {name: _mean(rows, name, "auroc") for name in names},
+        "mean_auroc_within": {name: _mean(rows, name, "auroc_within") for name in names},
+    }
 
 
-def auroc(router: Router, setting: routing.Setting, *, resamples: int, seed: int) -> Interval:
-    """The router's AUROC of success on the setting, the mean over models that both succeed and fail."""
-    matrix = setting.matrix
-    order = np.argsort(matrix.means, kind="stable")
-    matrix = matrix.pick([matrix.models[int(i)] for i in order])
-    asked = Asked(prompts=matrix.prompts, categories=matrix.categories, models=matrix.models, abilities=matrix.means)
-    router.fit(_training(setting))
-    columns = _columns(router.judge(asked), matrix)
+def aurocs(router: Router, setting: routing.Setting, *, resamples: int, seed: int) -> dict[str, Interval]:
+    """The router's AUROC of success on the setting, mean over the models: `auroc` of all, `auroc_within` categories.
+
+    Raises:
+        DataError: no model both succeeds and fails.
+    """
+    router.fit(training_of(setting))
+    judgement, matrix = judged(router, setting.matrix)
+    whole = columns(judgement, matrix, np.arange(len(matrix)))
+    if not whole:
+        raise DataError("no model of the file both succeeds and fails")
+    within = [columns(judgement, matrix, rows, SELDOM) for rows in categories(matrix)]
 
     def compute(weights: Floats) -> Figures:
-        parts = [metrics.auroc(ranked, label, weights[:, rows]) for ranked, label, rows in columns]
-        return {"auroc": metrics.mean_known(parts)}
+        return {"auroc": mean_auroc([whole], weights), "auroc_within": mean_auroc(within, weights)}
 
-    return bootstrap(compute, matrix.questions, count=resamples, seed=seed)["auroc"]
+    return bootstrap(compute, matrix.questions, count=resamples, seed=seed)
+
+
+def judged(router: Router, test: Matrix) -> tuple[Judgement, Matrix]:
+    """The fitted router's judgement of a file, and the file with its models in the order of their mean scores."""
+    order = np.argsort(test.means, kind="stable")
+    matrix = test.pick([test.models[int(i)] for i in order])
+    asked = Asked(prompts=matrix.prompts, categories=matrix.categories, models=matrix.models, abilities=matrix.means)
+    return router.judge(asked), matrix
+
+
+def categories(matrix: Matrix) -> list[Integers]:
+    """The rows of each category that has enough questions."""
+    _, member, count = np.unique(matrix.categories.astype(str), return_inverse=True, return_counts=True)
+    return [np.flatnonzero(member == i) for i in np.flatnonzero(count >= FEW)]
+
+
+def columns(judgement: Judgement, matrix: Matrix, within: Integers, seldom: float = 0.0) -> list[Column]:
+    """Per model with more than `seldom` successes and failures there: its ranking, labels, and the rows it answered."""
+    found: list[Column] = []
+    for m in range(len(matrix.models)):
+        rows = within[np.isfinite(matrix.score[within, m])]
+        label = matrix.score[rows, m]
+        if min(label.sum(), (1.0 - label).sum()) > seldom:
+            predicted = -judgement.gain if judgement.success is None else judgement.success[:, m]
+            found.append((metrics.ranking(predicted[rows]), label, rows))
+    return found
+
+
+def mean_auroc(groups: Sequence[Sequence[Column]], weights: Floats) -> Floats:
+    """(b,) the mean over the groups of the mean over their columns; NaN where there is none."""
+    parts = [
+        metrics.mean_known([metrics.auroc(ranked, label, weights[:, rows]) for ranked, label, rows in group])
+        for group in groups
+        if group
+    ]
+    return metrics.mean_known(parts) if parts else np.full(len(weights), np.nan)
 
 
 def transfer_text(result: Mapping[str, Any]) -> str:
@@ -94,32 +143,37 @@ def transfer_text(result: Mapping[str, Any]) -> str:
             row["file"],
             row["router"],
             shown(row, "auroc", 3),
+            shown(row, "auroc_within", 3),
             str(row["models"]),
             str(row["queries"]),
             str(row["overlap_removed"]),
         ]
         for row in result["results"]
     ]
-    means = "; ".join(f"{name} {value:.3f}" for name, value in result["mean_auroc"].items())
-    return f"{table(['left out', 'router', 'AUROC', 'models', 'queries', 'removed'], rows)}\n\nmean AUROC: {means}"
+    header = ["left out", "router", "AUROC", "within categories", "models", "queries", "removed"]
+    return "\n\n".join(
+        (
+            table(header, rows),
+            f"mean AUROC: {means_text(result['mean_auroc'])}",
+            f"within categories: {means_text(result['mean_auroc_within'])}",
+        )
+    )
 
 
-def _training(setting: routing.Setting) -> Matrix:
+def means_text(means: Mapping[str, float | None]) -> str:
+    """Routers with their means, `-` where there is none."""
+    return "; ".join(f"{name} {'-' if value is None else f'{value:.3f}'}" for name, value in means.items())
+
+
+def training_of(setting: routing.Setting) -> Matrix:
+    """What the setting lets a router learn from. Raises DataError where that is nothing."""
     train = setting.splits[0].train
     if train is None:
         raise DataError("there is nothing to learn from")
     return train
 
 
-def _columns(judgement: Judgement, matrix: Matrix) -> list[tuple[metrics.Ranking, Floats, Any]]:
-    """Per model with successes and failures: its ranking, its labels, and the rows that it answered."""
-    columns: list[tuple[metrics.Ranking, Floats, Any]] = []
-    for m in range(len(matrix.models)):
-        rows = np.flatnonzero(np.isfinite(matrix.score[:, m]))
-        label = matrix.score[rows, m]
-        if 0.0 < label.mean() < 1.0:
-            predicted = -judgement.gain if judgement.success is None else judgement.success[:, m]
-            columns.append((metrics.ranking(predicted[rows]), label, rows))
-    if not columns:
-        raise DataError("no model of the file both succeeds and fails")
-    return columns
+def _mean(rows: Sequence[Mapping[str, Any]], router: str, name: str) -> float | None:
+    """The router's mean over the files that have the figure."""
+    values = [row[name] for row in rows if row["router"] == router and row[name] is not None]
+    return float(np.mean(values)) if values else None

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from classifier import load_default
 from tests.training.results import made_up
-from training.benchmarks import calibration, latency, probe, robustness, tokens, transfer
+from training.benchmarks import calibration, kinds_out, latency, probe, robustness, tokens, transfer
 from training.benchmarks.routers import Category, length_router
 from training.benchmarks.routing import arrange
 from training.data import DataError, Matrix, read_results, to_matrix
@@ -149,8 +149,38 @@ def test_every_file_is_left_out_once_and_judged_by_what_the_others_taught(tmp_pa
     assert rows["1", "category"] > 0.75
     assert result["mean_auroc"]["category"] == pytest.approx((rows["1", "category"] + rows["2", "category"]) / 2)
     assert "mean AUROC: category" in transfer.transfer_text(result)
+    within = {row["router"]: row["auroc_within"] for row in result["results"]}
+    assert within["category"] == pytest.approx(0.5)  # it says one number a category
     with pytest.raises(DataError, match="needs two"):
         transfer.leave_one_out(paths[:1], [], lambda some: to_matrix(read_results(some)), lambda: [Category()])
+
+
+def test_every_kind_of_task_is_left_out_once_and_nothing_of_it_is_learnt(tmp_path: Path):
+    taught: list[set[str]] = []
+
+    class Witness(Category):
+        def fit(self, train: Matrix) -> None:
+            taught.append(set(train.categories.astype(str)))
+            super().fit(train)
+
+    for seed in (1, 2):
+        table = made_up(600, seed=seed)
+        kinds = np.where(table["category"] == "easy", "math:easy", "code:hard")
+        table.assign(category=kinds).to_parquet(tmp_path / f"{seed}.parquet")
+    made_up(60, seed=3).assign(category="of no known kind").to_parquet(tmp_path / "3.parquet")
+    files = to_matrix(read_results(sorted(tmp_path.iterdir())))
+    result = kinds_out.leave_kinds_out(files, lambda: [Witness(), length_router()], resamples=5)
+    assert taught == [{"code:hard", "of no known kind"}, {"math:easy", "of no known kind"}]
+    found = {(row["kind"], row["router"]): row for row in result["results"]}
+    assert found["code", "category"]["auroc_within"] == pytest.approx(0.5)
+    assert found["code", "category"]["categories"] == 2  # one a file
+    assert found["code", "length"]["auroc_within_ci"] is not None
+    assert "mean over kinds: category 0.500" in kinds_out.kinds_text(result)
+
+
+def test_one_kind_of_task_cannot_be_left_out(tmp_path: Path):
+    with pytest.raises(DataError, match="needs two"):
+        kinds_out.leave_kinds_out(matrix(tmp_path), lambda: [Category()])
 
 
 def test_a_file_in_which_every_model_always_succeeds_has_no_auroc(tmp_path: Path):
@@ -158,4 +188,4 @@ def test_a_file_in_which_every_model_always_succeeds_has_no_auroc(tmp_path: Path
     made_up(seed=2).assign(score=1.0).to_parquet(two)
     setting = arrange(to_matrix(read_results([two])), "transfer", train=one)
     with pytest.raises(DataError, match="both succeeds and fails"):
-        transfer.auroc(Category(), setting, resamples=0, seed=0)
+        transfer.aurocs(Category(), setting, resamples=0, seed=0)

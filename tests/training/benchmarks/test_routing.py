@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -185,7 +186,11 @@ def test_a_comparison_has_everyone_and_says_who_had_nothing_to_learn_from(tmp_pa
 
 def test_in_cross_validation_those_who_learn_say_from_what(tmp_path: Path):
     two = matrix(tmp_path)
-    result = as_json(compare(routing.arrange(two, "cv"), PAIR, [Category(), length_router()], resamples=20))
+    told: list[str] = []
+    routers = [Category(), length_router()]
+    result = as_json(compare(routing.arrange(two, "cv"), PAIR, routers, resamples=20, progress=told.append))
+    assert told[:2] == ["category", "category, fold 1 of 5"]
+    assert told[-1] == "length, fold 5 of 5"
     learnt = {row["router"]: row["learnt_from"] for row in result["results"]}
     assert learnt == {"category": "the other folds", "length": None, "oracle": None}
     assert result["pool"] is None
@@ -213,6 +218,14 @@ def test_the_oracle_is_better_at_the_same_cost_and_cheaper_at_the_same_accuracy(
     assert low + share * (high - low) == pytest.approx(curve.figures["cost_at_best_accuracy"].value * high)
     assert curve.figures["area"].low is not None
     assert (np.diff(curve.usd) > -1e-12).all()
+
+
+def test_models_of_one_price_have_no_share_of_an_extra_cost_and_cause_no_warning(tmp_path: Path):
+    three = matrix(tmp_path, n=100, models=("a", "b", "c"))
+    equal = replace(three, usd=np.ones_like(three.usd))
+    found = pool.curve(equal.score, equal.usd, equal, resamples=5).figures
+    assert found["gain_at_best_cost"].value > 0
+    assert np.isnan(found["extra_cost_at_best_accuracy"].value)
 
 
 def test_an_accuracy_that_is_never_reached_has_no_cost(tmp_path: Path):
