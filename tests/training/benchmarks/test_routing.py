@@ -86,17 +86,15 @@ def test_what_ships_learns_nothing_and_shared_questions_leave_the_test(tmp_path:
 
 
 @pytest.mark.parametrize(
-    ("mode", "options", "message"),
+    ("mode", "labels", "message"),
     [
-        ("transfer", {}, "add --train FILE"),
-        ("shipped", {"labels": 50}, "limits what the mode cv learns from"),
+        ("transfer", None, "add --train FILE"),
+        ("shipped", 50, "limits what the mode cv learns from"),
     ],
 )
-def test_a_mode_without_what_it_needs_is_refused(
-    tmp_path: Path, mode: routing.Mode, options: dict[str, int], message: str
-):
+def test_a_mode_without_what_it_needs_is_refused(tmp_path: Path, mode: routing.Mode, labels: int | None, message: str):
     with pytest.raises(DataError, match=message):
-        routing.arrange(matrix(tmp_path), mode, **options)
+        routing.arrange(matrix(tmp_path), mode, labels=labels)
 
 
 def test_training_on_nothing_but_the_test_is_refused(tmp_path: Path):
