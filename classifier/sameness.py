@@ -14,6 +14,7 @@ import hmac
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +134,7 @@ class Reader:
     def __init__(self, encoder: StaticEncoder, secret: bytes) -> None:
         self._encoder = encoder
         self._secret = secret
-        self._marked: dict[str, bytes] = {}
+        self._mark = lru_cache(maxsize=MEMO_WORDS)(self._hashed)
 
     @property
     def dimensions(self) -> int:
@@ -158,7 +159,7 @@ class Reader:
         stems = ["" if word in fixed else self._stem(word) for word in kept]
         acronyms = [f"\0{word}" for word in _ACRONYM.findall(text)]
         return Asked(
-            vector=self._encoder.total(rows).astype(np.float32, copy=False),
+            vector=np.asarray(self._encoder.total(rows), np.float32),
             marks=tuple(self._mark(word) for word in (*kept, *acronyms)),
             stems=tuple(self._mark(f"\1{stem}") if stem else b"" for stem in (*stems, *("" for _ in acronyms))),
         )
@@ -177,14 +178,8 @@ class Reader:
         varied = len(word) > STEM_LETTERS and word.isascii() and word.isalpha() and not word.endswith(_OPPOSITES)
         return word[:STEM_LETTERS] if varied and self._encoder.vocabulary.knows(word.encode()) else ""
 
-    def _mark(self, word: str) -> bytes:
-        mark = self._marked.get(word)
-        if mark is None:
-            if len(self._marked) >= MEMO_WORDS:
-                self._marked.clear()
-            mark = hmac.digest(self._secret, b"word" + word.encode("utf-8", "replace"), "sha256")[:_MARK_BYTES]
-            self._marked[word] = mark
-        return mark
+    def _hashed(self, word: str) -> bytes:
+        return hmac.digest(self._secret, b"word" + word.encode(), "sha256")[:_MARK_BYTES]
 
 
 def shipped_reader(secret: bytes) -> Reader:
@@ -210,9 +205,9 @@ def distance(one: Asked, other: Asked) -> float:
 
 def _is_slip(word: str, meant: str) -> bool:
     """Whether two letters changed places, or one is missing or too many; another letter makes another word (adsorb)."""
-    if meant[:1] != word[:1] or (len(meant) == len(word) and sorted(meant) != sorted(word)) or meant == f"{word}s":
-        return False
-    return one_edit_apart(word.encode(), meant.encode())
+    another = len(meant) == len(word) and sorted(meant) != sorted(word)
+    same_start = meant[:1] == word[:1]
+    return same_start and not another and meant != f"{word}s" and one_edit_apart(word.encode(), meant.encode())
 
 
 def _is_verbatim(text: str) -> bool:
@@ -248,6 +243,6 @@ def _capitalised(text: str) -> Iterator[str]:
         if word in ".!?":
             starts = True
             continue
-        if not starts and word[0].isupper() and word.lower() != "i":
+        if not starts and word[0].isupper():
             yield word.lower()
         starts = False

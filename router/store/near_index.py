@@ -12,12 +12,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from classifier.sameness import REACH, Asked, Vector, same
+from classifier.sameness import Asked, Vector, same
 
 MAX_QUESTIONS = 5_000  # of all tenants together: some 2 KB each, a third of which are the marks of 100 words
 MAX_ON_SHELF = 1_000  # a matrix of a megabyte, through which a search goes in 0.1 ms
 NEAREST = 16  # candidates that the guards look at: many lie at no distance, differing in what vectors cannot see
-_SLACK = 0.5  # squared distances out of a single-precision product are off by less
 _FIRST_ROWS = 8
 
 
@@ -39,8 +38,8 @@ class _Shelf:
     def add(self, entry: _Entry) -> None:
         row = len(self.entries)
         if row == len(self.vectors):
-            self.vectors = np.resize(self.vectors, (2 * row, self.vectors.shape[1]))
-            self.squares = np.resize(self.squares, 2 * row)
+            self.vectors = np.concatenate((self.vectors, self.vectors))
+            self.squares = np.concatenate((self.squares, self.squares))
         vector = entry.asked.vector
         self.vectors[row], self.squares[row] = vector, vector @ vector
         self.entries.append(entry)
@@ -51,11 +50,11 @@ class _Shelf:
         self.vectors[: len(rows)], self.squares[: len(rows)] = self.vectors[rows], self.squares[rows]
 
     def nearest(self, asked: Asked) -> list[_Entry]:
-        """At most NEAREST entries within reach, the nearest first."""
-        count, vector = len(self.entries), asked.vector
-        apart = self.squares[:count] - 2 * (self.vectors[:count] @ vector) + vector @ vector
-        within = np.flatnonzero(apart <= REACH * REACH + _SLACK)
-        return [self.entries[row] for row in within[np.argsort(apart[within], kind="stable")][:NEAREST]]
+        """The NEAREST entries, the nearest first and the older of equals."""
+        count = len(self.entries)
+        # The squared distances, but for what they all have in common.
+        apart = self.squares[:count] - 2 * (self.vectors[:count] @ asked.vector)
+        return [self.entries[row] for row in np.argsort(apart, kind="stable")[:NEAREST]]
 
 
 class NearIndex:
@@ -113,7 +112,7 @@ class NearIndex:
     def _keep(self, place: tuple[str, str], stays: list[bool]) -> None:
         shelf = self._shelves[place]
         rows = [row for row, stay in enumerate(stays) if stay]
-        if len(rows) < len(stays):
+        if not all(stays):
             self._count -= len(stays) - len(rows)
             shelf.keep(rows)
         if not rows:

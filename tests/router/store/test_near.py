@@ -12,8 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from classifier.sameness import Asked, Reader, shipped_reader
+from classifier.sameness import Asked, Reader, distance, shipped_reader
 from router.errors import StoreUnavailable
 from router.store import Answer, AnswerCache, Store
 from router.store.embedded import EmbeddedServer
@@ -350,6 +352,35 @@ def test_many_questions_of_one_group_are_told_apart() -> None:
     # Numbers that the encoder does not know lie at no distance from each other: only the nearest few are looked at.
     assert set(named[:10]) == set(map(str, range(10)))
     assert all(key in {str(number), None} for number, key in enumerate(named))
+
+
+def test_a_group_that_is_alone_keeps_what_it_has() -> None:
+    index = NearIndex(most=1, on_shelf=3)
+    for number in range(3):
+        index.put("acme", "a", asked(f"What is {number} plus 1?"), f"a{number}", now_s=0, ttl_s=10)
+    assert len(index) == 3
+    assert index.find("acme", "a", asked("what is 0 plus 1"), 0) == "a0"
+
+
+def test_a_question_that_is_put_makes_its_group_the_last_to_go() -> None:
+    index = filled(most=4, each=2)
+    index.put("acme", "a", asked(CAPITAL), "a9", now_s=0, ttl_s=10)
+    index.put("acme", "c", asked(CAPITAL), "c", now_s=0, ttl_s=10)
+    assert index.find("acme", "a", asked(SAME), 0) == "a9"
+    assert index.find("acme", "b", asked("what is 1 plus 1"), 0) is None
+
+
+@given(st.integers(1, 60), st.integers(0, 2**32 - 1))
+def test_of_questions_that_ask_the_same_the_nearest_is_found(count: int, seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    index, rows = NearIndex(), draw.normal(scale=draw.uniform(0.1, 9, (count + 1, 1)), size=(count + 1, 6))
+    *known, sought = (Asked(vector=row.astype(np.float32), marks=(b"m",), stems=(b"",)) for row in rows)
+    for number, one in enumerate(known):
+        index.put("acme", "g", one, str(number), now_s=0, ttl_s=10)
+    found = index.find("acme", "g", sought, 0)
+    assert found is not None
+    apart = [distance(one, sought) for one in known]
+    assert apart[int(found)] <= min(apart) + 1e-3, "but for what single precision loses"
 
 
 def test_a_search_agrees_with_looking_at_every_question() -> None:
