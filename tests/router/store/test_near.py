@@ -223,8 +223,12 @@ async def test_by_the_recorded_words_of_a_server_that_searches_questions_lie_the
     assert server.left == []
 
 
-async def test_by_the_recorded_words_of_a_server_that_does_not_search_each_process_remembers() -> None:
-    assert isinstance(await open_near(Recorded("create in vain"), recorded_search.DIMENSIONS), LocalNear)
+async def test_by_the_recorded_words_of_a_server_that_does_not_search_each_process_remembers(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with caplog.at_level("INFO", logger="rung.store"):
+        assert isinstance(await open_near(Recorded("create in vain"), recorded_search.DIMENSIONS), LocalNear)
+    assert "every process remembers questions of its own" in caplog.text
 
 
 async def test_by_the_recorded_words_of_a_search_the_answer_s_key_is_found_in_the_tenant_s_own_questions() -> None:

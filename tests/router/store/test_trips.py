@@ -8,6 +8,7 @@ import pytest
 
 from router.errors import BudgetExhausted
 from router.store import Limits, Opening, Role, State, Store, Wanted, Window, answer_key, rules
+from router.store.flights import LEASE_S
 from router.store.scripts import Ask, ignore
 from tests.store_servers import until
 
@@ -63,6 +64,8 @@ async def test_what_does_not_fit_is_not_held_and_the_reply_says_what_is_left(acm
 async def test_no_money_is_held_for_an_answer_that_is_there_or_under_way(acme: Store) -> None:
     leader = await ask(acme, "r1", 1, key=KEY)
     assert (leader.role, leader.hold is not None) == (Role.LEAD, True)
+    lease_ms = await acme.connection.ask(Ask(("PTTL", f"b:{{acme}}:f:{KEY}"), int))
+    assert 1000 * (LEASE_S - 10) < lease_ms <= 1000 * LEASE_S
     follower = await ask(acme, "r2", 1, key=KEY)
     assert (follower.role, follower.hold) == (Role.FOLLOW, None)
     await acme.cache.put("acme", KEY, b"42")
