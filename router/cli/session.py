@@ -39,8 +39,9 @@ def _settings() -> Settings:
     try:
         return configuration.load()
     except ConfigError as error:
+        alone = configuration.load(only="store")
         print(f"rung: {error}\nrung: going on with the store's settings alone", file=sys.stderr)
-        return configuration.load(only="store")
+        return alone
 
 
 def _tell_of_a_new_store(settings: Settings) -> None:
@@ -67,7 +68,7 @@ def reach_store(settings: Settings, url: str) -> None:
 
 
 async def _connect(url: str, settings: Settings, *, memory: Path | None = None) -> Store:
-    return await Store.connect(
+    store = await Store.connect(
         url,
         pepper=read_pepper(settings),
         memory=memory,
@@ -75,6 +76,14 @@ async def _connect(url: str, settings: Settings, *, memory: Path | None = None) 
         reply_timeout_s=PATIENCE_S,
         connect_timeout_s=PATIENCE_S,
     )
+    if not await store.directory.shares_pepper():
+        print(
+            "rung: careful: this store's keys were hashed with another pepper than is used here, so keys made there"
+            " open nothing here: set RUNG_STORE__PEPPER to the same on all machines that share a store",
+            file=sys.stderr,
+            flush=True,
+        )
+    return store
 
 
 async def _with_url(url: str, settings: Settings, work: Callable[[Store, Settings], Awaitable[T]]) -> T:

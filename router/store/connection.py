@@ -219,7 +219,7 @@ class Connection:
     def _unavailable(self, kind: type[StoreUnavailable] = StoreUnavailable) -> StoreUnavailable:
         return kind(
             f"The store at {self.address.shown} does not answer ({self._reason})."
-            " Start it, or correct REDIS_URL (unset it to use the embedded server).",
+            " Start it, or correct its address, REDIS_URL or store.url (without one, an embedded server is started).",
             retry_after_s=1.0,
         )
 

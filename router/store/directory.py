@@ -96,6 +96,12 @@ class Directory:
             self._revision = revision
         self._confirmed_at = max(self._confirmed_at, asked_at)
 
+    async def shares_pepper(self) -> bool:
+        """Whether keys of this store are hashed with this process' pepper: that of the first who asked."""
+        mark = hmac.digest(self._pepper, b"which pepper", "sha256").hex()
+        await self._executor.ask(Ask(("SET", names.PEPPER, mark, "NX"), bool))
+        return hmac.compare_digest(await self._executor.ask(Ask(("GET", names.PEPPER), text)), mark)
+
     def _admit(self, found: Principal) -> None:
         if found.key.revoked_at is not None:
             raise InvalidKey("This API key was revoked: make a new one with `rung keys create`.")

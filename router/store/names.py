@@ -18,6 +18,7 @@ TENANT_ID = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}(@[a-z0-9][a-z0-9_.-]{0,62})?"
 REVISION = "b:rev"
 TENANTS = "b:tenants"
 EPOCH = "b:epoch"
+PEPPER = "b:pepper"
 SWEEP = "b:sweep"
 HEALTH = "b:health"
 ALERTS = "b:alerts"
@@ -32,6 +33,7 @@ PERMANENT = {
     "rev": "the directory's revision: one number",
     "tenants": "the list of tenants: ends with them",
     "epoch": "names this set of books, so that an emptied store is told from a new one",
+    "pepper": "a mark of the pepper that keys are hashed with, so that a machine with another one is told",
     "key": "an API key's record: revoked keys stay for the audit",
     "rec": "a tenant's record",
     "keys": "the ids of a tenant's keys",

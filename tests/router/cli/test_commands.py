@@ -209,6 +209,12 @@ def test_a_gateway_whose_store_is_away_says_so_and_starts_nothing(folder: Path) 
     assert "Traceback" not in done.stderr
 
 
+def test_another_pepper_than_the_store_s_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "careful" not in run("tenants", "create", "acme")
+    monkeypatch.setenv("RUNG_STORE__PEPPER", "another pepper of sixteen letters")
+    assert "careful: this store's keys were hashed with another pepper" in run("tenants", "list")
+
+
 def test_the_banner_names_a_store_by_its_address_and_not_by_its_password() -> None:
     settings = Settings.model_validate({"store": {"url": "redis://u:sesame@redis.example:6380/0"}})
     told = banner(settings, Resources(store_url="redis://u:sesame@redis.example:6380/0"))

@@ -40,6 +40,13 @@ async def test_a_key_authenticates_for_its_scopes_and_for_no_other(store: Store)
         await authenticate(store.directory, headers, scope=INFERENCE)
 
 
+async def test_the_pepper_of_the_first_who_asks_is_the_store_s(store: Store) -> None:
+    assert await store.directory.shares_pepper()
+    assert await store.directory.shares_pepper()
+    other = Directory(store.connection, b"another pepper of sixteen bytes", store.ledger)
+    assert not await other.shares_pepper()
+
+
 async def test_a_rotated_key_s_old_one_works_for_its_grace_and_no_longer(store: Store) -> None:
     now = time.time()
     directory = store.directory
