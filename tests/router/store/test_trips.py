@@ -50,6 +50,13 @@ async def test_the_hold_is_made_in_the_first_trip_and_settles_like_any_other(acm
     assert (await acme.books.verify("acme")).exact
 
 
+async def test_a_first_trip_tells_the_store_s_time(acme: Store) -> None:
+    acme.ledger.frozen_ms = 1_800_000_000_500
+    opening = await ask(acme, "r1", 60)
+    assert opening.hold is not None
+    assert (opening.funds.now, opening.hold.reserved_at_ms) == (1_800_000_000.5, 1_800_000_000_500)
+
+
 async def test_what_does_not_fit_is_not_held_and_the_reply_says_what_is_left(acme: Store) -> None:
     await ask(acme, "r1", 60)
     opening = await ask(acme, "r2", 41)

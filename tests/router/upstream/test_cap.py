@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import replace
 from typing import Any
 
@@ -132,3 +132,37 @@ async def test_only_the_open_choices_are_finished_and_each_has_its_own_cap() -> 
 async def test_an_answer_that_is_finished_is_not_cut_whatever_its_length() -> None:
     events, closed = await cut([chunk("a" * 1000, finish="stop")], max_tokens=10)
     assert (len(events), closed) == (1, [])
+
+
+async def test_the_last_event_is_whole_and_bears_what_the_first_one_of_a_crowded_read_did() -> None:
+    tally, said = Tally(), {"content": "a" * 70}
+    first = {"id": "c", "created": 7, "model": "m", "choices": [{"index": 0, "delta": said, "finish_reason": None}]}
+    second = {**first, "id": "other", "usage": None}
+
+    async def source() -> AsyncGenerator[bytes]:
+        for one in (first, second):
+            tally.chunk(one)
+        yield b"".join(b"data: " + orjson.dumps(one) + b"\n\n" for one in (first, second))
+
+    _, last = [frames async for frames in capped(source(), tally, 10, 1, lambda: None)]
+    assert last.startswith(b"data: ")
+    assert last.endswith(b"\n\n")
+    assert orjson.loads(last.removeprefix(b"data: ")) == {
+        "id": "c",
+        "created": 7,
+        "model": "m",
+        "object": "chat.completion.chunk",
+        "choices": [{"index": 0, "delta": {}, "finish_reason": "length"}],
+    }
+    assert (tally.finish_reason, tally.choices_finished) == ("length", 1)
+
+
+async def test_a_stream_that_begins_with_something_odd_is_cut_all_the_same() -> None:
+    tally = Tally()
+
+    async def source() -> AsyncGenerator[bytes]:
+        tally.chunk(chunk("a" * 70))
+        yield b"data: [1]\n\n"
+
+    _, last = [frames async for frames in capped(source(), tally, 10, 1, lambda: None)]
+    assert set(orjson.loads(last.removeprefix(b"data: "))) == {"object", "choices"}
