@@ -372,6 +372,17 @@ async def test_what_is_said_of_a_budget_after_its_record_was_shortened_is_what_h
     assert [(grant.name, grant.limit_nano) for grant in budgets] == [("changed", 6), ("main", 10**9)]
 
 
+async def test_windows_in_which_money_is_held_and_none_was_spent_are_rebuilt_too(store: Store) -> None:
+    await store.directory.create_tenant("acme")
+    await store.ledger.reserve("acme", "h", 5)
+    before = await store.ledger.standing("acme")
+    await store.ledger.close_account("acme")
+    assert (await store.books.rebuild("acme", store.epoch)).exact
+    after = await store.ledger.standing("acme")
+    assert (after.day, after.month, after.total) == (before.day, before.month, before.total)
+    assert after.day.held_nano == 5
+
+
 async def test_rebuilding_undoes_whatever_else_stood_in_the_counters(acme: Store) -> None:
     keys = await acme.connection.ask(Ask(("KEYS", "b:{acme}:w:*"), lambda reply: [text(key) for key in reply]))
     for key in keys:
