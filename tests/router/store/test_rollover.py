@@ -237,9 +237,10 @@ async def test_what_goes_on_never_passes_what_can_be_counted(acme: Store) -> Non
     assert await exact(acme)
 
 
-async def test_books_that_are_rebuilt_before_anything_was_bought_carry_nothing_over(acme: Store) -> None:
+async def test_books_that_have_lost_their_record_and_their_windows_carry_nothing_over(acme: Store) -> None:
     await acme.ledger.set_budget("acme", "day", 1000, Window.DAY, terms=ALL)
-    for key in ("acct", "w:t", "w:d:2026-03-01"):
+    await acme.ledger.close_account("acme")
+    for key in ("led", "w:t", "w:d:2026-03-01"):
         await acme.connection.ask(Ask(("DEL", f"b:{{acme}}:{key}"), int))
     assert (await acme.books.rebuild("acme", acme.epoch)).exact
     assert (await budget(acme)).limit_nano == 1000
