@@ -9,7 +9,7 @@ the request is decided again by what the store has just said. See docs/adr/0051-
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from router.recent import Recent
@@ -46,7 +46,8 @@ class Foresight:
         seen = self._seen.get(_payer(principal))
         if seen is None or not 0 <= now_s - seen.at_s <= FRESH_S:
             return None
-        return replace(seen, funds=replace(seen.funds, now=seen.funds.now + now_s - seen.at_s))
+        funds = Funds(now=seen.funds.now + now_s - seen.at_s, budgets=seen.funds.budgets)
+        return Seen(funds=funds, pace=seen.pace, at_s=seen.at_s)
 
     def is_new(self, answer_key: str | None) -> bool:
         """Whether this process has not met the question before; one that it has met is likely answered already."""
