@@ -11,7 +11,7 @@ if redis.call('EXISTS', booked) == 1 then
 end
 local books = read_books(acct, scopes, now)
 advance(books, change, 0, now)
-redis.call('HSET', booked, 'c', int(change))
+redis.call('HSET', booked, 'c', change)
 redis.call('PEXPIRE', booked, LONG_TOMBSTONE_MS)
 record('adjust', ARGV[2], change, 0, joined(books), ARGV[4], '0', ARGV[5], now)
 return 1

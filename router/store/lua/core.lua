@@ -1,6 +1,7 @@
 -- Shared by every ledger script: exact integers, the clock, the account, and the counters of a window.
 -- KEYS[1] is always the account, b:{tenant}:acct. All other names derive from it and share its hash tag.
--- Numbers are doubles, exact to 2^53. `int` formats those that are stored: `..` and a bare argument would write 1e+15.
+-- Numbers are doubles, exact to 2^53, and so they are stored: an argument of a call is written to 17 digits. `..` knows 14
+-- (1e+15), and replies cut fractions off: `int` formats what goes there.
 -- The time that a script takes is mostly its calls and formats; hence one HMGET and one HSET per window, not one a field.
 
 local LARGEST = 9007199254740991
@@ -77,9 +78,9 @@ end
 local function write(key, names, values, spent, held)
   local words = {}
   for index = 1, #names, 2 do
-    words[2 * index - 1], words[2 * index] = names[index], int(tonumber(values[index] or '0') + spent)
+    words[2 * index - 1], words[2 * index] = names[index], (values[index] or 0) + spent
     words[2 * index + 1] = names[index + 1]
-    words[2 * index + 2] = int(math.max(0, tonumber(values[index + 1] or '0') + held))
+    words[2 * index + 2] = math.max(0, (values[index + 1] or 0) + held)
   end
   redis.call('HSET', key, unpack(words))
 end
@@ -93,7 +94,7 @@ local function post_to(prefix, ids, scopes, spent, held)
     local values = redis.call('HMGET', key, unpack(names))
     write(key, names, values, spent, held)
     if not values[1] and id ~= 't' then
-      redis.call('PEXPIRE', key, int(KEEP_DAY_MS))
+      redis.call('PEXPIRE', key, KEEP_DAY_MS)
     end
   end
 end
@@ -108,8 +109,8 @@ end
 
 -- One entry of a durable record, from which the counters can be computed anew.
 local function record_in(prefix, kind, id, cost, held, ids, scopes, estimated, facts, now)
-  redis.call('XADD', prefix .. 'led', '*', 'k', kind, 'i', id, 'c', int(cost), 'a', int(held), 'w', ids, 's', scopes,
-    'e', estimated, 'f', facts, 't', int(now))
+  redis.call('XADD', prefix .. 'led', '*', 'k', kind, 'i', id, 'c', cost, 'a', held, 'w', ids, 's', scopes,
+    'e', estimated, 'f', facts, 't', now)
 end
 
 -- What moved money stands in both records; the organisation's says whose it was: tenant:id.

@@ -39,8 +39,8 @@ end
 local function put_answer(key, value, ttl, now, most)
   local index = base .. 'ci'
   redis.call('SET', base .. 'c:' .. key, value, 'PX', ttl)
-  redis.call('ZADD', index, int(now + tonumber(ttl)), key)
-  redis.call('ZREMRANGEBYSCORE', index, '-inf', int(now))
+  redis.call('ZADD', index, now + ttl, key)
+  redis.call('ZREMRANGEBYSCORE', index, '-inf', now)
   local excess = redis.call('ZCARD', index) - tonumber(most)
   if excess > 0 then
     local popped = redis.call('ZPOPMIN', index, math.min(excess, 100))
@@ -49,5 +49,5 @@ local function put_answer(key, value, ttl, now, most)
     end
   end
   local last = redis.call('ZRANGE', index, -1, -1, 'WITHSCORES')
-  redis.call('PEXPIREAT', index, int(tonumber(last[2]) + 1000))
+  redis.call('PEXPIREAT', index, last[2] + 1000)
 end

@@ -17,7 +17,7 @@ end
 local function finish(kind, id, hold, cost, estimated, facts, now)
   post(split(hold.w, ','), split(hold.s, '\31'), cost, -hold.a)
   redis.call('ZREM', base .. 'exp', id)
-  redis.call('HSET', base .. 'h:' .. id, 'st', kind, 'c', int(cost))
+  redis.call('HSET', base .. 'h:' .. id, 'st', kind, 'c', cost)
   redis.call('PEXPIRE', base .. 'h:' .. id, kind == 'reaped' and LONG_TOMBSTONE_MS or TOMBSTONE_MS)
   record(kind, id, cost, hold.a, hold.w, hold.s, estimated, facts, now)
 end
@@ -25,7 +25,7 @@ end
 -- Ends holds whose lease has run out. Never dispatched: nothing was bought. A stream: what it had bought by its
 -- last renewal and one interval more (`u`). A plain call: the whole hold, because nobody saw what came of it.
 local function reap(now, limit)
-  local late = redis.call('ZRANGEBYSCORE', base .. 'exp', '-inf', int(now), 'LIMIT', 0, limit)
+  local late = redis.call('ZRANGEBYSCORE', base .. 'exp', '-inf', now, 'LIMIT', 0, limit)
   for _, id in ipairs(late) do
     local hold = load_hold(id)
     if not hold or not is_open(hold) then

@@ -8,6 +8,6 @@ if not hold or not is_open(hold) then
   return 0
 end
 local upto = math.max(amount(ARGV[4]), hold.u)
-redis.call('HSET', base .. 'h:' .. id, 'st', ARGV[3] ~= '' and ARGV[3] or hold.st, 'u', int(upto))
-redis.call('ZADD', base .. 'exp', int(now + tonumber(ARGV[5])), id)
+redis.call('HSET', base .. 'h:' .. id, 'st', ARGV[3] ~= '' and ARGV[3] or hold.st, 'u', upto)
+redis.call('ZADD', base .. 'exp', now + ARGV[5], id)
 return 1

@@ -15,7 +15,7 @@ local function settle(id, cost, estimated, facts, ids, scopes, reserved_at, kind
 
   if hold then -- reaped or void before its true cost was known: correct what was charged
     post(split(hold.w, ','), split(hold.s, '\31'), cost - hold.c, 0)
-    redis.call('HSET', base .. 'h:' .. id, 'st', 'settled', 'c', int(cost))
+    redis.call('HSET', base .. 'h:' .. id, 'st', 'settled', 'c', cost)
     redis.call('PEXPIRE', base .. 'h:' .. id, TOMBSTONE_MS)
     record('late', id, cost - hold.c, 0, hold.w, hold.s, estimated, facts, now)
     return 'late', cost
@@ -26,7 +26,7 @@ local function settle(id, cost, estimated, facts, ids, scopes, reserved_at, kind
     return 'forgotten', 0
   end
   post(split(ids, ','), split(scopes, '\31'), cost, 0)
-  redis.call('HSET', base .. 'h:' .. id, 'st', 'settled', 'a', '0', 'w', ids, 's', scopes, 'c', int(cost), 'at', reserved_at)
+  redis.call('HSET', base .. 'h:' .. id, 'st', 'settled', 'a', '0', 'w', ids, 's', scopes, 'c', cost, 'at', reserved_at)
   redis.call('PEXPIRE', base .. 'h:' .. id, TOMBSTONE_MS)
   record('late', id, cost, 0, ids, scopes, estimated, facts, now)
   return 'late', cost

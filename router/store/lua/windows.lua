@@ -74,7 +74,7 @@ local function advance(books, spent, held, now)
       local key = book.prefix .. 'w:' .. window.id
       write(key, book.names, window.values, spent, held)
       if not window.opened then
-        redis.call('PEXPIRE', key, int(window.stop - now + window.keep))
+        redis.call('PEXPIRE', key, window.stop - now + window.keep)
         redis.call('HSET', book.prefix .. 'acct', window.kind, window.id)
       end
     end
@@ -135,6 +135,6 @@ end
 -- Sets money aside in books that were just read, until the lease runs out.
 local function hold_money(id, wanted, lease, state, scopes, books, now)
   advance(books, 0, wanted, now)
-  redis.call('HSET', base .. 'h:' .. id, 'st', state, 'a', int(wanted), 'w', joined(books), 's', scopes, 'at', int(now))
-  redis.call('ZADD', base .. 'exp', int(now + tonumber(lease)), id)
+  redis.call('HSET', base .. 'h:' .. id, 'st', state, 'a', wanted, 'w', joined(books), 's', scopes, 'at', now)
+  redis.call('ZADD', base .. 'exp', now + lease, id)
 end
