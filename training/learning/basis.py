@@ -1,12 +1,13 @@
 """What learnt heads are linear in: the main components of a kernel over the log, and what the base model says.
 
     phi(x) = [F, o]
-    k(x, x') = sum over views v of exp(-|v - v'|^2 / 2 WIDTH^2) + LINEAR^2 z.z'
+    k(x, x') = sum over views v of exp(-|v - v'|^2 / 2 WIDTH^2) + LINEAR^2 z.z' + share of groupings that join x and x'
     F.F' ~ k           its COMPONENTS main components over the log's own queries (Schoelkopf et al. 1998; Nystroem)
 
 The views: the vector's direction beside the features; the features alone; and m, the input seen by a learnt metric
-(training.learning.metric): the few directions in which public data found that questions differ for models. z is the
-standardised input, o the base network's raw outputs (what the public data taught: the warm start).
+(training.learning.metric): the few directions in which public data found that questions differ for models. Groupings
+(training.learning.groups) are by the first view. z is the standardised input, o the base network's raw outputs (what
+the public data taught: the warm start).
 
 A network of one hidden layer has no such kernel, but F is smooth, and rectified units near queries c of the log can say
 it (the share of F that they leave out is noise that a head would be penalised for anyway):
@@ -29,6 +30,7 @@ from numpy.typing import NDArray
 from scipy.linalg import block_diag, eigh
 
 from classifier.head import Network
+from training.learning.groups import memberships
 
 Floats = NDArray[np.floating[Any]]
 
@@ -136,7 +138,8 @@ def _components(centred: Floats, seen: Floats | None, embedded: int) -> Floats:
     features = even[:, embedded:]
     views = [np.concatenate([direction, features], axis=1), features, *([] if seen is None else [seen])]
     first = slice(0, KERNEL_SAMPLE)
-    kernel = LINEAR**2 * (even @ even[first].T)
+    member = memberships(views[0], KERNEL_SAMPLE)
+    kernel = LINEAR**2 * (even @ even[first].T) + member @ member[first].T
     for view in views:
         kernel += _bumps(view, view[first])
     among = kernel[first]

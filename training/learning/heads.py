@@ -122,28 +122,29 @@ def finish(basis: Basis, solution: Solution, models: tuple[str, ...], phi: Float
     """Calibrate on left-out folds, and put the heads into the network."""
     said = np.concatenate([phi, np.ones((len(phi), 1), np.float32)], axis=1)
     by_fold = np.stack([said @ theta for theta in solution.by_fold])[rows.fold, np.arange(len(rows)), rows.model]
-    curves = np.array([platt(by_fold[r], rows.y[r], rows.weight[r]) for r in _by_model(rows)])
-    theta = solution.theta
-    network = basis.with_heads(theta[:-1] * curves[:, 0], theta[-1] * curves[:, 0] + curves[:, 1])
+    slope, offsets = platt(by_fold, rows.y, rows.weight, rows.model, len(models))
+    theta = solution.theta * slope
+    network = basis.with_heads(theta[:-1], theta[-1] + offsets)
     return Learnt(network=network, models=models, solution=solution)
 
 
-def platt(p: Floats, y: Floats, weight: Floats) -> tuple[float, float]:
-    """Slope and offset of sigmoid(slope * p + offset) against labels (n,), drawn to PRIOR by BELIEF labels."""
+def platt(p: Floats, y: Floats, weight: Floats, model: Integers, models: int) -> tuple[float, Floats]:
+    """A slope and offsets (M,) of sigmoid(slope * p + offset of the model) against labels (n,).
+
+    One slope for all: models are compared by these curves, and slopes fitted apart differ by chance more than in truth.
+    Each model's curve is drawn to PRIOR by BELIEF labels.
+    """
     grid = np.linspace(0.05, 0.95, 19)
-    p = np.concatenate([p, grid])
-    y = np.concatenate([np.clip(y, 0.0, 1.0), grid])
-    weight = np.concatenate([weight, np.full(len(grid), BELIEF / len(grid))])
-    design, theta = np.stack([p, np.ones_like(p)], axis=1), np.array(PRIOR)
+    which = np.concatenate([model, np.repeat(np.arange(models), len(grid))])
+    y = np.concatenate([np.clip(y, 0.0, 1.0), np.tile(grid, models)])
+    weight = np.concatenate([weight, np.full(models * len(grid), BELIEF / len(grid))])
+    design = np.column_stack([np.concatenate([p, np.tile(grid, models)]), which[:, None] == np.arange(models)])
+    theta = np.array([PRIOR[0], *[PRIOR[1]] * models])
     for _ in range(25):
         q = 0.5 * (1.0 + np.tanh(0.5 * (design @ theta)))
-        curvature = design.T @ (design * (weight * q * (1 - q))[:, None]) + 1e-6 * np.eye(2)
+        curvature = design.T @ (design * (weight * q * (1 - q))[:, None]) + 1e-6 * np.eye(len(theta))
         theta = theta - np.linalg.solve(curvature, design.T @ (weight * (q - y)))
-    return max(float(theta[0]), 0.2), float(theta[1])
-
-
-def _by_model(rows: Rows) -> list[NDArray[np.intp]]:
-    return [np.flatnonzero(rows.model == m) for m in range(len(rows.models))]
+    return max(float(theta[0]), 0.2), theta[1:]
 
 
 def _tasks(log: Log, rows: Rows, basis: Basis, artefact: str) -> list[_Task]:

@@ -51,7 +51,7 @@ def test_off_policy_estimates_are_unbiased_and_their_intervals_hold_the_truth(ma
 
 def test_a_poisoned_log_hardly_moves_triggered_decisions_and_would_without_the_quarantine(matrix: Matrix) -> None:
     found = poison.measure(matrix, TINY, BIG, records=3_000, units=16, share=0.1)
-    moves = {name: row["points"] for name, row in found["moves"].items()}
+    moves = {name: round(row["points"], 6) for name, row in found["moves"].items()}  # each of 100 prompts is a point
     assert abs(moves["cheap is fine, quarantine"]) <= 2.0
     assert abs(moves["needs strong, quarantine"]) <= 2.0
     assert max(abs(moves["cheap is fine, none"]), abs(moves["needs strong, none"])) > 5.0

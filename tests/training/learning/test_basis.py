@@ -9,7 +9,8 @@ import pytest
 
 from classifier import load_default
 from classifier.head import sigmoid
-from training.learning.basis import LINEAR, WIDTH, make_basis, without_heads
+from training.learning.basis import KERNEL_SAMPLE, LINEAR, WIDTH, make_basis, without_heads
+from training.learning.groups import memberships
 
 MODEL = load_default()
 DRAW = np.random.default_rng(0)
@@ -76,6 +77,8 @@ def test_phi_has_the_inner_products_of_the_kernel(metric: np.ndarray | None) -> 
         by_metric = (z / bare.gain) @ metric
         by_metric /= by_metric.std(axis=0)
         kernel += bumps(by_metric / np.sqrt((by_metric**2).sum(1).mean()))
+    member = memberships(seen, KERNEL_SAMPLE)
+    kernel += member @ member.T
     centring = np.eye(len(X)) - 1.0 / len(X)
     wanted, found = centring @ kernel @ centring, phi @ phi.T
     assert np.corrcoef(wanted.ravel(), found.ravel())[0, 1] > 0.97
