@@ -38,8 +38,8 @@ class _Shelf:
     def add(self, entry: _Entry) -> None:
         row = len(self.entries)
         if row == len(self.vectors):
-            self.vectors = np.concatenate((self.vectors, self.vectors))
-            self.squares = np.concatenate((self.squares, self.squares))
+            self.vectors = np.concatenate((self.vectors, self.vectors[:row]))
+            self.squares = np.concatenate((self.squares, self.squares[:row]))
         vector = entry.asked.vector
         self.vectors[row], self.squares[row] = vector, vector @ vector
         self.entries.append(entry)
