@@ -46,8 +46,7 @@ class Semantics:
         if mode == "off" or said == "exact" or (mode == "ask" and said != "semantic"):
             return None
         parts = apart(turn.request)
-        asked = None if parts is None else self.reader.read(parts[0])
-        if parts is None or asked is None:
+        if parts is None or (asked := self.reader.read(parts[0])) is None:
             return None
         rest = canonical(parts[1], turn.wishes, turn.config.ladder.catalog.version)
         group = answer_key(self._pepper, turn.principal.tenant.id, scope, _GROUP + rest)
