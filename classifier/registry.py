@@ -118,8 +118,16 @@ class Registry:
             return artefact.load(copy)
 
     def manifest(self, version: str) -> dict[str, Any]:
-        """A version's manifest, its signature checked (not the files that it names)."""
+        """A version's manifest, its signature checked (not the files that it names); `default` is the one that ships.
+
+        Raises:
+            RegistryError: there is no such version, or its manifest is not to be trusted.
+        """
+        if version == SHIPPED:
+            return artefact.read_manifest(artefact.DEFAULT)
         folder = self.artefact_folder(version)
+        if not folder.is_dir():
+            raise RegistryError(f"there is no version {version} in {self.folder}; `rung-train registry list` shows all")
         content = _bounded(folder / "manifest.json", MAX_BYTES)
         self._verify(content, _signature(folder), f"{version}/manifest.json")
         manifest: dict[str, Any] = json.loads(content)
