@@ -11,7 +11,7 @@ import threading
 import time
 from contextlib import ExitStack
 from functools import partial
-from multiprocessing import Pipe, parent_process
+from multiprocessing import Pipe, parent_process, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -122,6 +122,15 @@ class _Workers(Multiprocess):
         self._started = started
         self._warm: set[int | None] = set()
         self._announced = False
+
+    def init_processes(self) -> None:
+        """Start the workers deaf to Ctrl-C, which a terminal tells all: the supervisor ends them, and they drain."""
+        resource_tracker.ensure_running()  # or the first worker starts it, which unblocks the signal
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # a child inherits what is blocked
+        try:
+            super().init_processes()
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # what came meanwhile comes now
 
     def keep_subprocess_alive(self) -> None:
         """Twice a second: replace what died or hangs, so that all that is left has just answered its supervisor."""

@@ -145,7 +145,12 @@ class WriterChild:
         with self._starting:
             if self._stopping.is_set():
                 return None
-            self._child = subprocess.Popen(self._command, env=self._environment, stdin=subprocess.PIPE)  # noqa: S603 - our own
+            self._child = subprocess.Popen(  # noqa: S603 - our own
+                self._command,
+                env=self._environment,
+                stdin=subprocess.PIPE,
+                start_new_session=True,  # Ctrl-C is for the gateway, which then ends us
+            )
             return self._child
 
 

@@ -23,6 +23,7 @@ from tests.serving import (
     Process,
     alive,
     clean_environment,
+    free_port,
     is_ready,
     one_model,
     rung,
@@ -101,6 +102,27 @@ async def test_a_stream_that_outlives_the_drain_ends_with_one_error_and_is_bille
         report = str(await beside(shown, process))
         assert "held: $0.00" in report
         assert "spent in all: $0.00," not in report
+
+
+def test_ctrl_c_while_workers_start_ends_all_without_a_word(tmp_path: Path) -> None:
+    (tmp_path / "rung.yaml").write_text(yaml.safe_dump({"models": [one_model("http://127.0.0.1:1/v1")]}))
+    log = tmp_path / "serve.log"
+    with log.open("wb") as output:
+        command = [rung(), "serve", "--port", str(free_port()), "--workers", "2"]
+        environment = clean_environment(tmp_path)
+        popen = subprocess.Popen(
+            command, cwd=tmp_path, env=environment, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+        )
+    process = Process(popen=popen, url="", key="", folder=tmp_path)
+    try:
+        until(lambda: len(process.workers()) == 2, "two workers")
+        os.killpg(popen.pid, signal.SIGINT)  # as a terminal does: all of the group hear it
+        assert popen.wait(WITHIN_S) == 0
+    finally:
+        popen.kill()
+        popen.wait()
+    assert "Traceback" not in process.log
+    assert "takes its place" not in process.log
 
 
 async def test_a_killed_gateway_takes_its_children_along_and_leaves_its_books(tmp_path: Path) -> None:
