@@ -262,6 +262,19 @@ async def test_sums_of_windows_that_are_over_leave_the_checkpoint(store: Store) 
     assert sums == {b"t|": b"12", b"m:2026-04|": b"7", b"d:2026-04-02|": b"7"}
 
 
+async def test_a_counter_that_is_gone_is_found_though_its_payer_was_last_seen_in_a_window_that_is_over(
+    store: Store,
+) -> None:
+    await store.directory.create_tenant("acme")
+    for moment, scope, cost in (((2026, 3, 31), "key:a", 5), ((2026, 4, 2), "key:b", 7)):
+        freeze(store, *moment)
+        await store.ledger.settle(await store.ledger.reserve("acme", scope[-1], 10, scopes=[scope]), cost)
+        await store.books.compact("acme", keep=0)
+    await store.connection.ask(Ask(("HDEL", "b:{acme}:w:t", "s|key:a"), int))
+    (difference,) = (await store.books.verify("acme")).differences
+    assert (difference.scope, difference.counter_nano, difference.record_nano) == ("key:a", 0, 5)
+
+
 async def test_a_window_that_the_record_holds_in_part_is_left_as_it_is(store: Store) -> None:
     await store.directory.create_tenant("acme")
     freeze(store, 2026, 3, 31)
