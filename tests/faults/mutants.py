@@ -147,7 +147,8 @@ def _within(node: ast.AST) -> Iterator[ast.AST]:
         return  # a function is walked by itself; words of errors are not under test
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
         return
-    if isinstance(node, ast.Call) and ast.unparse(node.func).startswith(("log.", "cast")):
+    said = node.value if isinstance(node, ast.Expr) else node
+    if isinstance(said, ast.Call) and ast.unparse(said.func).startswith(("log.", "cast")):
         return
     if isinstance(node, ast.keyword) and node.arg == "strict":
         return  # of `zip`: it only guards against a caller's mistake, which no test makes
