@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from classifier import load_default
 from tests.training.results import made_up
 from training.benchmarks import calibration, kinds_out, latency, probe, robustness, tokens, transfer
-from training.benchmarks.routers import Category, length_router
+from training.benchmarks.routers import Asked, Category, Judgement, length_router
 from training.benchmarks.routing import arrange
 from training.data import DataError, Matrix, read_results, to_matrix
 from training.overlap import normalise
@@ -162,6 +162,10 @@ def test_every_kind_of_task_is_left_out_once_and_nothing_of_it_is_learnt(tmp_pat
         def fit(self, train: Matrix) -> None:
             taught.append(set(train.categories.astype(str)))
             super().fit(train)
+
+        def judge(self, asked: Asked) -> Judgement:
+            assert not set(asked.models) & set(self._train.models)
+            return super().judge(asked)
 
     for seed in (1, 2):
         table = made_up(600, seed=seed)
