@@ -187,7 +187,7 @@ def _freeze_and_kill(process: Process) -> None:
         assert (reply.status_code, reply.json()["error"]["code"]) == (503, "store_unavailable")
         assert reply.headers["retry-after"] == "1"
     print(f"answers while the store was frozen: {[round(seconds * 1000) for seconds in took]} ms")  # noqa: T201 - the promise's figure
-    assert sorted(took)[len(took) // 2] < 0.25  # the slowest one measures the machine where it is shared
+    assert sorted(took)[len(took) // 2] < 0.25  # the first wait as long as gateways of tests do (PATIENT_MS)
     assert CLIENT.get(f"{process.url}/readyz").status_code == 503
     os.kill(store, signal.SIGCONT)
     until(lambda: process.ask("thawed").status_code == 200, "an answer after the frost")
@@ -196,7 +196,7 @@ def _freeze_and_kill(process: Process) -> None:
     until(lambda: is_ready(process.url), "the store runs again", 10)
     assert process.ask("after").status_code == 200
     assert process.store_pid() != store
-    assert "had ended by itself; it runs again" in process.log
+    until(lambda: "had ended by itself; it runs again" in process.log, "the keeper's line, after the answers")
     assert "Traceback" not in process.log
 
 
