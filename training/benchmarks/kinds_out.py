@@ -28,6 +28,7 @@ from training.benchmarks.transfer import (
     columns,
     judged,
     mean_auroc,
+    mean_of,
     means_text,
     training_of,
 )
@@ -78,9 +79,7 @@ def leave_kinds_out(
                 }
             )
     names = list(dict.fromkeys(row["router"] for row in rows))
-    known = [row for row in rows if row["auroc_within"] is not None]
-    means = {name: float(np.mean([row["auroc_within"] for row in known if row["router"] == name])) for name in names}
-    return {"results": rows, "mean_auroc_within": means}
+    return {"results": rows, "mean_auroc_within": {name: mean_of(rows, name, "auroc_within") for name in names}}
 
 
 def kinds_text(result: Mapping[str, Any]) -> str:

@@ -76,8 +76,8 @@ def leave_one_out(
     names = list(dict.fromkeys(row["router"] for row in rows))
     return {
         "results": rows,
-        "mean_auroc": {name: _mean(rows, name, "auroc") for name in names},
-        "mean_auroc_within": {name: _mean(rows, name, "auroc_within") for name in names},
+        "mean_auroc": {name: mean_of(rows, name, "auroc") for name in names},
+        "mean_auroc_within": {name: mean_of(rows, name, "auroc_within") for name in names},
     }
 
 
@@ -173,7 +173,7 @@ def training_of(setting: routing.Setting) -> Matrix:
     return train
 
 
-def _mean(rows: Sequence[Mapping[str, Any]], router: str, name: str) -> float | None:
-    """The router's mean over the files that have the figure."""
+def mean_of(rows: Sequence[Mapping[str, Any]], router: str, name: str) -> float | None:
+    """The router's mean over the rows that have the figure; None where none has."""
     values = [row[name] for row in rows if row["router"] == router and row[name] is not None]
     return float(np.mean(values)) if values else None

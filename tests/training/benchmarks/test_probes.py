@@ -193,3 +193,9 @@ def test_a_file_in_which_every_model_always_succeeds_has_no_auroc(tmp_path: Path
     setting = arrange(to_matrix(read_results([two])), "transfer", train=one)
     with pytest.raises(DataError, match="both succeeds and fails"):
         transfer.aurocs(Category(), setting, resamples=0, seed=0)
+
+
+def test_a_mean_over_nothing_known_is_none_and_no_nan():
+    rows = [{"router": "ours", "auroc": None}, {"router": "length", "auroc": 0.5}, {"router": "length", "auroc": 0.7}]
+    assert transfer.mean_of(rows, "ours", "auroc") is None
+    assert transfer.mean_of(rows, "length", "auroc") == pytest.approx(0.6)
