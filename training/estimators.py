@@ -2,7 +2,6 @@
 
     TextInputs         texts -> encoder's vector and hand features
     PartScaler         standardises them, the embedding as one
-    NeighbourMeans     regression by the most similar rows
     PlattCalibrator    scores -> probabilities
 
 The numeric ones pass scikit-learn's own `check_estimator`; `TextInputs` takes texts, which those checks do not know.
@@ -15,7 +14,7 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, MultiOutputMixin, OneToOneFeatureMixin, RegressorMixin, TransformerMixin
+from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from classifier.artefact import load
@@ -25,7 +24,6 @@ from training.calibrate import platt
 
 Floats = NDArray[np.floating[Any]]
 _validate: Any = validate_data  # its own annotations take the defaults for types
-BLOCK = 1_024  # rows at once: their similarities to 60,000 others are 250 MB
 
 
 class TextInputs(TransformerMixin, BaseEstimator):
@@ -76,47 +74,6 @@ class PartScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         x = np.asarray(_validate(self, X, reset=False, dtype=[np.float64, np.float32]))
         return np.clip((x - self.mean_) * self.gain_, -CLIP, CLIP)
-
-
-class NeighbourMeans(MultiOutputMixin, RegressorMixin, BaseEstimator):
-    """Weighted mean over the rows of highest cosine, each counting exp(sharpness * cosine).
-
-    Args:
-        neighbours: how many.
-        sharpness: of the weights; 0 gives the plain mean.
-        embedded: look at the first columns only, so many; None takes all.
-    """
-
-    def __init__(self, neighbours: int = 150, sharpness: float = 10.0, embedded: int | None = None) -> None:
-        self.neighbours = neighbours
-        self.sharpness = sharpness
-        self.embedded = embedded
-
-    def fit(self, X: NDArray[Any], y: NDArray[Any]) -> Self:
-        """Keep (n, d) rows and their (n,) or (n, m) targets."""
-        x, y_ = _validate(self, X, y, multi_output=True, y_numeric=True)
-        self.rows_ = self._unit(np.asarray(x))
-        self.targets_ = np.asarray(y_, float)
-        return self
-
-    def predict(self, X: NDArray[Any]) -> Floats:
-        """(n,) or (n, m), as the targets were."""
-        check_is_fitted(self)
-        x = self._unit(np.asarray(_validate(self, X, reset=False)))
-        targets = self.targets_.reshape(len(self.targets_), -1)
-        blocks = [self._block(x[i : i + BLOCK], targets) for i in range(0, len(x), BLOCK)]
-        return np.concatenate(blocks).reshape(len(x), *self.targets_.shape[1:])
-
-    def _unit(self, x: Floats) -> Floats:
-        part = x[:, : self.embedded]
-        return part / np.maximum(np.linalg.norm(part, axis=1, keepdims=True), 1e-12)
-
-    def _block(self, x: Floats, targets: Floats) -> Floats:
-        similar = x @ self.rows_.T
-        k = min(self.neighbours, len(targets))
-        nearest = np.argpartition(-similar, k - 1, axis=1)[:, :k]
-        weight = np.exp(self.sharpness * np.take_along_axis(similar, nearest, 1))
-        return (weight[..., None] * targets[nearest]).sum(1) / weight.sum(1, keepdims=True)
 
 
 class PlattCalibrator(BaseEstimator):
