@@ -106,9 +106,9 @@ class Settler:
         """Store a step of a tenant's pacing, in a task of its own; `lost` is told where it was not stored."""
         self._spawn(self._keep_pace(tenant, before, after, lost))
 
-    def afterwards(self, work: Coroutine[Any, Any, Any]) -> None:
+    def afterwards(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[None]:
         """Do what follows a reply in a task of its own, which the end of this process waits for."""
-        self._spawn(self._quietly(work))
+        return self._spawn(self._quietly(work))
 
     async def _quietly(self, work: Coroutine[Any, Any, Any]) -> None:
         with contextlib.suppress(StoreUnavailable):  # what is not noted ends with its lease
@@ -121,10 +121,11 @@ class Settler:
         if not stored:
             lost()
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _note_session(self, tenant: str, session: SessionNote) -> None:
         with contextlib.suppress(

@@ -1,7 +1,7 @@
 """Requests that bear an idempotency key: the work of each is done once, and who asks again gets the same reply.
 
-A key stands for one body of one API key. It costs such a request a trip to the store before and one after; others take
-none. See docs/adr/0054-an-idempotency-key-is-claimed.md.
+A key stands for one body of one API key. It costs such a request a trip to the store before its work and one before its
+reply leaves; others take none. See docs/adr/0054-an-idempotency-key-is-claimed.md.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from router.wire.reading import Headers
 from router.wire.replay import Recorder
 
 KEY = b"idempotency-key"
+END_WAIT_S = 0.25  # promised of every answer while the store is away; the claim's end goes on behind the reply
 REPLAYED = {"idempotent-replayed": "true"}
 
 
@@ -58,11 +59,14 @@ class Once:
             return _told_again(kept, request_id)
         try:
             reply = await self._service.chat(principal, body, headers, request_id)
-        except BaseException:
+        except asyncio.CancelledError:  # its client has left
             self._settler.afterwards(self._store.claims.end(claim))
             raise
+        except Exception:
+            await self._end(claim)
+            raise
         if isinstance(reply, Reply):
-            self._settler.afterwards(self._store.claims.end(claim, _packed(reply.headers, reply.body, stream=False)))
+            await self._end(claim, _packed(reply.headers, reply.body, stream=False))
             return reply
         reply.frames = self._recorded(claim, reply.frames, reply.headers)
         await anext(reply.frames)  # only a generator that is under way ends its claim when it is closed
@@ -101,19 +105,29 @@ class Once:
     async def _recorded(
         self, claim: Claim, frames: AsyncGenerator[bytes], headers: Mapping[str, str]
     ) -> AsyncGenerator[bytes]:
-        """Once b"" and then the stream's frames, kept where they come to their true end."""
-        last = b""
+        """Once b"" and then the stream's frames, kept before the last of them leaves where they come to a true end."""
+        ended = False
         recorder = Recorder(self._live.current.settings.cache.max_answer_bytes)
         try:
             yield b""
-            async for last in frames:
-                recorder.add(last)
-                yield last
+            async for frame in frames:
+                recorder.add(frame)
+                if frame.endswith(DONE):
+                    ended = True
+                    told = recorder.frames
+                    await self._end(claim, b"" if told is None else _packed(headers, told, stream=True))
+                yield frame
+            if not ended:  # it broke off
+                ended = True
+                await self._end(claim)
         finally:
             await frames.aclose()
-            told = recorder.frames if last.endswith(DONE) else None
-            reply = b"" if told is None else _packed(headers, told, stream=True)
-            self._settler.afterwards(self._store.claims.end(claim, reply))
+            if not ended:
+                self._settler.afterwards(self._store.claims.end(claim))
+
+    async def _end(self, claim: Claim, reply: bytes = b"") -> None:
+        """End a claim before its client can ask again; a store that is away keeps nobody waiting."""
+        await asyncio.wait({self._settler.afterwards(self._store.claims.end(claim, reply))}, timeout=END_WAIT_S)
 
 
 def _packed(headers: Mapping[str, str], content: bytes, *, stream: bool) -> bytes:
