@@ -20,7 +20,7 @@ from hiredis import ReplyError
 from router.errors import StoreUnavailable
 from router.store.address import Address
 from router.store.link import Link, LinkLost
-from router.store.scripts import Ask, Command, Reply, T, refusal
+from router.store.scripts import Ask, Reply, T, load_ask, refusal
 
 log = logging.getLogger("rung.store")
 
@@ -115,11 +115,11 @@ class Connection:
             StoreUnavailable: there is no link.
             Unanswered: it broke before the last answer.
         """
-        replies = await self._exchange([ask.command for ask in asks])
+        replies = await self._exchange(asks)
         forgotten = [i for i, reply in enumerate(replies) if _forgot(reply) and asks[i].source]
         if forgotten:
             await self._load({asks[i].source for i in forgotten})
-            again = await self._exchange([asks[i].command for i in forgotten])
+            again = await self._exchange([asks[i] for i in forgotten])
             for index, reply in zip(forgotten, again, strict=True):
                 replies[index] = reply
         return replies
@@ -133,7 +133,7 @@ class Connection:
         """Load scripts; of many requests that miss the same one at once, the first does it for all."""
         for source in sources:
             if source not in self._loading:
-                loading = asyncio.create_task(self._exchange([("SCRIPT", "LOAD", source)]))
+                loading = asyncio.create_task(self._exchange([load_ask(source)]))
                 self._loading[source] = loading
                 loading.add_done_callback(partial(self._loaded, source))
             await asyncio.shield(self._loading[source])
@@ -143,15 +143,18 @@ class Connection:
         if not loading.cancelled():
             loading.exception()  # whoever waits for it reports it; nobody may be left
 
-    async def _exchange(self, commands: Sequence[Command]) -> list[Reply]:
+    async def _exchange(self, asks: Sequence[Ask[Any]]) -> list[Reply]:
+        """One trip. A script goes before its first use on a link: a second trip would let later questions overtake."""
         link = self._link or await self._first_attempt()
+        fresh = {ask.source for ask in asks} - link.taught
         try:
-            sent = link.send(commands)
+            sent = link.send([load_ask(source).command for source in fresh] + [ask.command for ask in asks])
         except LinkLost as lost:
             self._reason = str(lost)
             raise self._unavailable() from None
+        link.taught |= fresh
         try:
-            return await sent
+            return (await sent)[len(fresh) :]
         except LinkLost as lost:
             self._reason = str(lost)
             raise self._unavailable(Unanswered) from None

@@ -48,6 +48,9 @@ class Link(asyncio.Protocol):
     Args:
         timeout_s: the link closes when commands wait and the server has said nothing for so long.
         on_lost: called once, with this link and the reason, when the link is gone for any cause.
+
+    Attributes:
+        taught: the sources of the scripts that it has carried, and "" for commands that are none.
     """
 
     def __init__(self, timeout_s: float, on_lost: Callable[[Link, str], None]) -> None:
@@ -62,6 +65,7 @@ class Link(asyncio.Protocol):
         self._heard_at = 0.0
         self._forgiven = False
         self._lost = ""
+        self.taught = {""}
 
     def send(self, commands: Sequence[Command]) -> asyncio.Future[list[Reply]]:
         """Queue commands; the future holds one reply each, errors among them as values.

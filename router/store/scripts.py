@@ -1,8 +1,8 @@
 """Lua scripts and single commands, each with the reading of its reply: alone spells commands.
 
 An `Ask` is one command with its typed reading. Asks of several parts travel in one round trip:
-`await connection.run(a, b, c)`. A script goes as EVALSHA; the connection loads it where the server
-has forgotten it (restart, failover, SCRIPT FLUSH).
+`await connection.run(a, b, c)`. A script goes as EVALSHA; the connection sends it along before its first use on a
+link, and again where the server has forgotten it (SCRIPT FLUSH).
 """
 
 from __future__ import annotations
@@ -61,10 +61,6 @@ class Script:
         self.source = "\n".join((folder / file).read_text("utf-8") for file in files)
         self.sha = hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
 
-    def load_ask(self) -> Ask[str]:
-        """Teach the server the script, so that its first use takes one trip as every other does."""
-        return Ask(("SCRIPT", "LOAD", self.source), text)
-
     def ask(self, keys: Sequence[str], arguments: Sequence[Argument], parse: Callable[[Reply], T]) -> Ask[T]:
         """This script over these keys (all of one hash tag) and arguments."""
         return Ask(("EVALSHA", self.sha, len(keys), *keys, *arguments), parse, self.source)
@@ -91,6 +87,11 @@ def refusal(error: str) -> StoreUnavailable:
     code = error.split(" ", 1)[0]
     remedy = _REMEDIES.get(code, "see the server's log; Rung needs Redis 7 or Valkey 7.2 and newer")
     return StoreUnavailable(f"The store refuses ({error.removeprefix('ERR ')[:200]}): {remedy}.", retry_after_s=1.0)
+
+
+def load_ask(source: str) -> Ask[str]:
+    """Teach the server a script."""
+    return Ask(("SCRIPT", "LOAD", source), text)
 
 
 def text(reply: Reply) -> str:

@@ -10,7 +10,6 @@ from router.store.scripts import Ask, Reply, Script
 
 _TAKE = Script("session_take.lua")
 _PUT = Script("session_put.lua")
-SCRIPTS = (_TAKE, _PUT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

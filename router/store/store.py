@@ -40,9 +40,8 @@ from router.store.outcomes import OutcomeStream
 from router.store.pace import PaceBook
 from router.store.savings import Saving, SavingsBook
 from router.store.scripts import Ask, text
-from router.store.sessions import SCRIPTS as SESSION_SCRIPTS
 from router.store.sessions import SessionBook, SessionNote
-from router.store.trips import NO_SESSION, SCRIPTS, Answer, Opening, Places, Receipt, Wanted, admit_ask, close_ask
+from router.store.trips import NO_SESSION, Answer, Opening, Places, Receipt, Wanted, admit_ask, close_ask
 from router.store.upkeep import Upkeep
 
 
@@ -116,7 +115,6 @@ class Store:
         store = cls(connection, pepper)
         try:
             store.epoch = store.directory.epoch = await enter(connection, memory)
-            await connection.run(*(script.load_ask() for script in (*SCRIPTS, *SESSION_SCRIPTS)))
         except BaseException:
             await connection.close()
             raise

@@ -25,7 +25,6 @@ from router.store.sessions import StoredSession
 _ADMIT = Script("core.lua", "holds.lua", "rollover.lua", "windows.lua", "limits.lua", "flights.lua", "admit.lua")
 _CLOSE = Script("core.lua", "holds.lua", "settling.lua", "flights.lua", "receipts.lua", "limits.lua", "close.lua")
 NO_SESSION = StoredSession()
-SCRIPTS = (_ADMIT, _CLOSE)
 _NO_SETTLEMENT: tuple[Argument, ...] = ("",) * 7
 _NO_ANSWER: tuple[Argument, ...] = ("",) * 6
 _NO_RECEIPT: tuple[Argument, ...] = ("",) * 4

@@ -155,6 +155,21 @@ async def test_a_server_that_forgets_its_scripts_is_taught_them_again(connection
     assert await asyncio.gather(*(connection.ask(ask) for _ in range(50))) == [1] * 50
 
 
+async def test_no_question_overtakes_a_script_that_the_server_does_not_know_yet(
+    own_server: embedded.EmbeddedServer,
+) -> None:
+    key = "b:{t}:pace"
+    for _ in range(2):  # a first link, and one to a server that has forgotten everything meanwhile
+        connection = Connection(own_server.url, reply_timeout_s=PATIENT_S)
+        await connection.open()
+        put, seen = await asyncio.gather(
+            connection.ask(ECHO.ask([key], ["", "state", 10_000], int)), connection.ask(get(key))
+        )
+        assert (put, seen) == (1, "state")
+        await connection.run(Ask(("DEL", key), ignore), Ask(("SCRIPT", "FLUSH"), ignore))
+        await connection.close()
+
+
 async def test_an_error_of_one_command_leaves_the_others_of_its_trip_alone(connection: Connection) -> None:
     bad, good = Ask(("INCR",), int), Ask(("PING",), text)
     replies = await connection.run(bad, good)
