@@ -33,7 +33,7 @@ def default(
     data: Annotated[Path, typer.Option(help="directory with the results files")],
     out: Annotated[Path, typer.Option(help="folder of the artefact")] = DEFAULT,
     encoder: Annotated[str, typer.Option(help=f"{STATIC}, or {PREFIX}MODEL")] = STATIC,
-    seed: Annotated[int, typer.Option(help="of everything random")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="of everything random")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="print the figures as JSON only")] = False,
 ) -> None:
     """Rebuild the classifier that ships from the data directory, and print what it is worth."""

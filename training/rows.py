@@ -12,10 +12,11 @@ What is wrong with a file is said with the remedy; what is assumed is said in a 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import codecs
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import orjson
@@ -63,19 +64,15 @@ def read_table(path: Path) -> pd.DataFrame:
     """
     if not path.is_file():
         raise DataError(f"{path} is not a file; give the path of a .parquet, .csv or .jsonl file")
+    read = _reader(path)
     try:
-        match path.suffix.lower():
-            case ".parquet":
-                return _read_parquet(path)
-            case ".csv":
-                return _read_csv(path)
-            case ".jsonl" | ".ndjson":
-                return _read_lines(path)
-            case other:
-                raise DataError(f"{path.name}: {other or 'no ending'} is not known; use .parquet, .csv or .jsonl")
+        return read(path)
+    except DataError:
+        raise
+    except UnicodeDecodeError as error:
+        remedy = "convert it to UTF-8, or unpack it if it is compressed"
+        raise DataError(f"{path.name} is not text in UTF-8 (byte {error.start}): {remedy}") from error
     except (pa.ArrowException, ValueError, OSError) as error:
-        if isinstance(error, DataError):
-            raise
         raise DataError(f"{path.name} cannot be read as {path.suffix}: {error}") from error
 
 
@@ -118,6 +115,20 @@ def known_of(rows: pd.DataFrame, name: str, default: float | Floats) -> Floats:
     return np.where(np.isfinite(values), values, default)
 
 
+def _reader(path: Path) -> Callable[[Path], pd.DataFrame]:
+    match path.suffix.lower():
+        case ".parquet":
+            return _read_parquet
+        case ".csv":
+            return _read_csv
+        case ".jsonl" | ".ndjson":
+            return _read_lines
+        case ".gz" | ".zst" | ".bz2" | ".xz" | ".zip" as packed:
+            raise DataError(f"{path.name} is compressed ({packed}): unpack it first; Parquet is small as it is")
+        case other:
+            raise DataError(f"{path.name}: {other or 'no ending'} is not known; use .parquet, .csv or .jsonl")
+
+
 def _read_parquet(path: Path) -> pd.DataFrame:
     texts = [f.name for f in pq.read_schema(path) if pa.types.is_string(f.type) or pa.types.is_large_string(f.type)]
     return pq.read_table(path, read_dictionary=texts).to_pandas()
@@ -131,14 +142,25 @@ def _read_csv(path: Path) -> pd.DataFrame:
 
 
 def _read_lines(path: Path) -> pd.DataFrame:
-    rows: list[Any] = [orjson.loads(line) for line in path.read_bytes().splitlines() if line.strip()]
-    if not all(isinstance(row, dict) for row in rows):
-        raise DataError(f"{path.name}: every line must be a JSON object")
-    return pd.DataFrame(rows)
+    text = path.read_bytes().removeprefix(codecs.BOM_UTF8).decode("utf-8")
+    lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
+    return pd.DataFrame([_object(path, number, line) for number, line in lines])
+
+
+def _object(path: Path, number: int, line: str) -> dict[str, Any]:
+    try:
+        row: Any = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        raise DataError(f"{path.name}, line {number}: no JSON ({error.msg})") from error
+    if not isinstance(row, dict):
+        raise DataError(f"{path.name}, line {number}: every line must be a JSON object, one row of results")
+    return cast("dict[str, Any]", row)
 
 
 def _read_one(path: Path, prices: Path | None) -> Results:
     table = read_table(path)
+    if not len(table.columns):
+        raise DataError(f"{path.name} is empty; it needs {', '.join(REQUIRED)} in every row")
     missing = [name for name in REQUIRED if name not in table.columns]
     if missing:
         have = ", ".join(map(str, table.columns))
@@ -160,7 +182,7 @@ def _clean(table: pd.DataFrame, path: Path) -> tuple[pd.DataFrame, int]:
     if low < 0.0 or high > 1.0:
         raise DataError(f"{path.name}: scores run from {low:g} to {high:g}; bring them into 0..1")
     defaults: dict[str, Any] = {"source": path.stem, "query_id": table["prompt"], "category": "other"}
-    texts = {name: _texts(table, name, defaults.get(name, "")) for name in TEXT_COLUMNS}
+    texts = {name: _texts(table, name, path, defaults.get(name, "")) for name in TEXT_COLUMNS}
     rows = pd.DataFrame({**texts, **numbers}, index=table.index).loc[kept].reset_index(drop=True)
     return rows, int((~kept).sum())
 
@@ -177,7 +199,7 @@ def _numbers(table: pd.DataFrame, name: str, path: Path) -> Floats:
     return values if name == "score" else np.where(values >= 0.0, values, np.nan)  # nothing else can be negative
 
 
-def _texts(table: pd.DataFrame, name: str, default: str | pd.Series) -> pd.Series:
+def _texts(table: pd.DataFrame, name: str, path: Path, default: str | pd.Series) -> pd.Series:
     """The column as a categorical of strings; missing values take the default (a text, or a column)."""
     column: Any = table[name] if name in table.columns else pd.Series(None, index=table.index, dtype=object)
     if column.isna().any():
@@ -186,7 +208,8 @@ def _texts(table: pd.DataFrame, name: str, default: str | pd.Series) -> pd.Serie
     try:
         column = column.astype("category")
     except TypeError as error:
-        raise DataError(f"the column {name} must hold plain text, not lists or objects; flatten it first") from error
+        remedy = "must hold plain text, not lists or objects; flatten it first"
+        raise DataError(f"{path.name}: the column {name} {remedy}") from error
     names = [str(value) for value in column.cat.categories]
     if len(set(names)) < len(names):  # 1 and "1" in a column of mixed types
         return column.astype(str).astype("category")

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from math import isfinite
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +46,17 @@ def interval(value: float, draws: Floats) -> Interval:
         return Interval(value=value, low=None, high=None, draws=draws)
     low, high = np.quantile(finite, [(1.0 - LEVEL) / 2.0, (1.0 + LEVEL) / 2.0])
     return Interval(value=value, low=float(low), high=float(high), draws=draws)
+
+
+def figure(name: str, found: Mapping[str, Interval]) -> dict[str, Any]:
+    """`{name: value, name_ci: [low, high]}`, null where there is none."""
+    if name not in found:
+        return {name: None, f"{name}_ci": None}
+    one = found[name]
+    return {
+        name: one.value if isfinite(one.value) else None,
+        f"{name}_ci": None if one.low is None else [one.low, one.high],
+    }
 
 
 def resamples(questions: NDArray[np.intp], count: int, *, seed: int = 0) -> Iterator[Floats]:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from policies.profile import EVEN
-from training.benchmarks.bootstrap import Figures, Interval, bootstrap
+from training.benchmarks.bootstrap import Figures, Interval, bootstrap, figure
 from training.benchmarks.budget_bounds import within
 from training.benchmarks.budget_drift import first_and_last
 from training.benchmarks.budget_ledger import SIMULATED, Opener, opener
@@ -26,7 +26,6 @@ from training.benchmarks.budget_policies import BASELINES, RUNG, policies
 from training.benchmarks.budget_replay import REFUSED, Log, Window, replay
 from training.benchmarks.budget_traffic import WINDOW_S, Traffic, arrivals, usual_hours
 from training.benchmarks.budget_world import Records, Setup, configure, divide
-from training.benchmarks.compare import figure
 from training.data import DataError, Floats, Integers
 
 OPTIMUM, CLAIRVOYANT = "optimum_predicted", "clairvoyant"

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from training.benchmarks import learning_cli, second_look_cli
-from training.benchmarks.options import SeveralValues
+from training.benchmarks import budget_cli, learning_cli, second_look_cli
+from training.benchmarks.options import AsJson, Data, Drop, Prices, Resamples, Seed, SeveralValues, Train
 
 if TYPE_CHECKING:
     from training.benchmarks.routers import Router
@@ -26,6 +26,7 @@ app = typer.Typer(
 )
 learning_cli.add_commands(app)
 second_look_cli.add_commands(app)
+budget_cli.add_commands(app)
 
 
 class Mode(StrEnum):
@@ -43,30 +44,6 @@ class LeftOut(StrEnum):
     kind = "kind"
 
 
-class Shape(StrEnum):
-    """When requests arrive in a window (as `budget_traffic.Traffic`, which is heavy to import)."""
-
-    even = "even"
-    diurnal = "diurnal"
-    bursty = "bursty"
-    drift = "drift"
-
-
-Data = Annotated[
-    list[Path],
-    typer.Option("--data", help="Results files: .parquet, .csv or .jsonl with prompt, model and score."),
-]
-Train = Annotated[
-    list[Path] | None,
-    typer.Option("--train", help="Results files to learn from; what they share with --data is removed."),
-]
-Drop = Annotated[list[str] | None, typer.Option("--drop", help="Models to leave out, by name.")]
-Prices = Annotated[Path | None, typer.Option(help="Price list; by default the prices.csv beside each data file.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
-Resamples = Annotated[int, typer.Option(min=0, help="Bootstrap resamples; 0 for no intervals.")]
-Seed = Annotated[int, typer.Option(help="Of folds, draws and resamples: equal seeds, equal figures.")]
-
-
 @app.command(cls=SeveralValues)
 def routing(
     *,
@@ -81,6 +58,7 @@ def routing(
     resamples: Resamples = 1000,
     seed: Seed = 0,
     as_json: AsJson = False,
+    sliced: Annotated[bool, typer.Option("--slices", help="Show Rung by language, length and kind of task.")] = False,
     plot: Annotated[Path | None, typer.Option(help="Folder for pictures of the curves (PNG, SVG).")] = None,
 ) -> None:
     """Who sends the right queries to the strong model, with bootstrap intervals.
@@ -106,6 +84,7 @@ def routing(
 
     with console.user_errors(), console.progress() as step:
         step("reading")
+        pictures = console.folder(plot) if plot is not None else None
         matrix = console.load(data, prices, drop)
         if mode is Mode.shipped:
             for source in taught(matrix.sources):
@@ -123,12 +102,13 @@ def routing(
             compare.field(subject(mode)),
             resamples=resamples,
             seed=seed,
+            sliced=sliced,
             progress=step,
         )
-        if plot is not None:
+        if pictures is not None:
             from training.benchmarks.plots import draw
 
-            console.note("pictures: " + ", ".join(map(str, draw(comparison, plot))))
+            console.note("pictures: " + ", ".join(map(str, draw(comparison, pictures))))
     console.show(compare.as_json(comparison), as_json=as_json, text=routing_text)
 
 
@@ -291,79 +271,6 @@ def tokens(
         matrices = {path.stem: console.load([path], prices, drop) for path in data}
         result = over_files(matrices, load_default(), resamples=resamples, seed=seed, progress=step)
     console.show(result, as_json=as_json, text=tokens_text)
-
-
-@app.command(cls=SeveralValues)
-def budget(
-    *,
-    data: Data,
-    budgets: Annotated[
-        list[float] | None,
-        typer.Option("--budget", min=0.0, help="Shares of the always-strong cost. Default: 0.1 0.25 0.5 0.75."),
-    ] = None,
-    traffic: Annotated[list[Shape] | None, typer.Option(help="Default: all four.")] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="Draws of past and window, of tenants and traffic.")] = 5,
-    tenants: Annotated[int, typer.Option(min=1, help="Each with a budget of its own.")] = 3,
-    value: Annotated[
-        float | None,
-        typer.Option(min=0.0, help="Dollars that a right answer is worth. Default: 100 calls of the strong model."),
-    ] = None,
-    even_profile: Annotated[
-        bool, typer.Option("--even-profile", help="Spread the money evenly, not by the past month's hours.")
-    ] = False,
-    ledger: Annotated[
-        str, typer.Option(help="Who keeps the money: simulated, or real, the gateway's own.")
-    ] = "simulated",
-    only: Annotated[list[str] | None, typer.Option("--only", help="The models to choose from. Default: all.")] = None,
-    drop: Drop = None,
-    prices: Prices = None,
-    resamples: Resamples = 1000,
-    seed: Seed = 0,
-    as_json: AsJson = False,
-    plot: Annotated[Path | None, typer.Option(help="Folder for pictures: spend by time, quality by budget.")] = None,
-) -> None:
-    """What a month's money buys: real outcomes replayed through the real policy, pacing and budgets.
-
-    Rung stands beside always cheap, strong until the money is gone, a threshold and kNN, both tuned on the past,
-    and under two bounds: the optimum over predicted and over true outcomes. Predictions come from five folds by
-    question. The clock is simulated. So is the ledger, an in-memory double of the rule spent + held <= limit; with
-    --ledger real it is the gateway's own, on a private server: slower, and the figures are the same.
-
-    \b
-    rung bench budget --data ulab.parquet --budget 0.5 0.75 --traffic even drift
-    rung bench budget --data mmlu.parquet --only Llama-2-7b-hf gemini-1.5-pro-002 --json
-    rung bench budget --data mmlu.parquet --seeds 2 --plot pictures
-    """  # noqa: D301 - click reads \b as "do not rewrap"
-    from training.benchmarks import budget as bench
-    from training.benchmarks import console
-    from training.benchmarks.budget_tables import budget_text
-    from training.benchmarks.budget_traffic import Traffic
-    from training.benchmarks.budget_world import Recipe, records
-    from training.benchmarks.embedding import StaticEmbedder
-    from training.benchmarks.knn import Knn
-
-    with console.user_errors(), console.progress() as step:
-        matrix = console.load(data, prices, drop)
-        matrix = matrix.pick(only) if only else matrix
-        found = records(matrix, Recipe(), Knn(StaticEmbedder()), seed=seed, progress=step)
-        result = bench.measure(
-            found,
-            budgets=budgets or bench.BUDGETS,
-            shapes=[Traffic(shape) for shape in traffic or Shape],
-            seeds=seeds,
-            tenants=tenants,
-            value_usd=value,
-            profiled=not even_profile,
-            ledger=ledger,
-            resamples=resamples,
-            seed=seed,
-            progress=step,
-        )
-        if plot is not None:
-            from training.benchmarks.budget_plots import draw
-
-            console.note("pictures: " + ", ".join(map(str, draw(result, plot))))
-    console.show(result, as_json=as_json, text=budget_text)
 
 
 @app.command()

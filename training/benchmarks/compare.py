@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import isfinite
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 
-from training.benchmarks import pool, routing
-from training.benchmarks.bootstrap import Interval
+from training.benchmarks import pool, routing, slices
+from training.benchmarks.bootstrap import Interval, figure
 from training.benchmarks.embedding import StaticEmbedder
 from training.benchmarks.factorisation import MatrixFactorisation
 from training.benchmarks.knn import Knn
@@ -25,6 +24,7 @@ from training.benchmarks.routers import (
     random_router,
 )
 from training.benchmarks.routing import Contest, Setting
+from training.data import DataError
 
 NOTHING_LEARNT = "had nothing to learn from: add --train FILE, or use --mode cv"
 FIGURES = ("apgr", "cpt50", "cpt80", "cost80", "oracle_share", "auroc", "brier", "ece")
@@ -52,13 +52,17 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """Everyone's result, ours first; `pool` and `curves` by router if there are more than two models."""
+    """Everyone's result, ours first; `pool` and `curves` by router if there are more than two models.
+
+    `slices` are ours by parts of the test (`training.benchmarks.slices`), None where nobody asked for them.
+    """
 
     setting: Setting
     contest: Contest
     entries: tuple[Entry, ...]
     pool: Contest | None
     curves: Mapping[str, pool.Curve]
+    slices: Sequence[Mapping[str, Any]] | None = None
 
 
 def field(rung: Router) -> list[Router]:
@@ -81,6 +85,7 @@ def compare(
     *,
     resamples: int = 1000,
     seed: int = 0,
+    sliced: bool = False,
     progress: Progress = lambda _: None,
 ) -> Comparison:
     """Run everyone through the contest of two, and whoever gives probabilities through that of all models.
@@ -91,17 +96,23 @@ def compare(
         routers: who takes part; the oracle is added.
         resamples: for the intervals.
         seed: of the resamples: the same for all, so that differences are paired.
+        sliced: show the first router by slices, too.
         progress: told what is under way.
+
+    Raises:
+        DataError: the pair's scores are all the same.
     """
     held = routing.contest(setting, pair)
+    _tell_apart(held)
     entries: list[Entry] = []
     for router in routers:
         progress(router.name)
         entries.append(_enter(router, held, resamples, seed, _under(progress, router.name)))
     entries.append(_scored("oracle", oracle(held.matrix.score), held, resamples, seed))
+    parts = _slices(entries[0], held, resamples, seed) if sliced else None
     whole = pool.models(setting.matrix)
     if len(whole) == 2:
-        return Comparison(setting=setting, contest=held, entries=tuple(entries), pool=None, curves={})
+        return Comparison(setting=setting, contest=held, entries=tuple(entries), pool=None, curves={}, slices=parts)
     many, curves = routing.contest(setting, whole), dict[str, pool.Curve]()
     expected = pool.expected_costs(many.matrix, many.matrix.prompts)
     for router in routers:
@@ -111,7 +122,7 @@ def compare(
         if judgement is not None and judgement.success is not None:
             curves[router.name] = pool.curve(judgement.success, expected, many.matrix, resamples=resamples, seed=seed)
     curves["oracle"] = pool.curve(many.matrix.score, expected, many.matrix, resamples=resamples, seed=seed)
-    return Comparison(setting=setting, contest=held, entries=tuple(entries), pool=many, curves=curves)
+    return Comparison(setting=setting, contest=held, entries=tuple(entries), pool=many, curves=curves, slices=parts)
 
 
 def as_json(comparison: Comparison) -> dict[str, Any]:
@@ -130,18 +141,28 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
         "overlap_removed": setting.removed,
         "overlap_removed_from": setting.removed_from or None,
         "pool": _pool(comparison),
+        "slices": comparison.slices,
+        "notes": _notes(contest),
     }
 
 
-def figure(name: str, found: Mapping[str, Interval]) -> dict[str, Any]:
-    """`{name: value, name_ci: [low, high]}`, null where there is none."""
-    if name not in found:
-        return {name: None, f"{name}_ci": None}
-    one = found[name]
-    return {
-        name: one.value if isfinite(one.value) else None,
-        f"{name}_ci": None if one.low is None else [one.low, one.high],
-    }
+def _tell_apart(held: Contest) -> None:
+    """Nothing can be ranked where nothing differs."""
+    if np.ptp(held.matrix.score) == 0.0:
+        same = f"the score of {held.weak} and {held.strong} is {held.matrix.score[0, 0]:g} on all"
+        raise DataError(f"{same} {len(held.matrix)} queries: nothing tells them apart; give other data or models")
+
+
+def _notes(held: Contest) -> list[str]:
+    """What the reader has to know of the pair."""
+    if held.gain.sum() > 0.0:
+        return []
+    remedy = "there is no gap to recover, and so no APGR and no CPT; name others with --strong and --weak"
+    return [f"{held.strong} is no better than {held.weak} on these queries: {remedy}"]
+
+
+def _slices(ours: Entry, held: Contest, resamples: int, seed: int) -> list[dict[str, Any]]:
+    return [] if ours.judgement is None else slices.measure(ours.judgement, held, resamples=resamples, seed=seed)
 
 
 def _enter(router: Router, contest: Contest, resamples: int, seed: int, progress: Progress) -> Entry:

@@ -14,7 +14,7 @@ from typing import Any
 
 import typer
 
-from training.data import Matrix, read_results, to_matrix
+from training.data import DataError, Matrix, read_results, to_matrix
 
 
 def load(paths: Iterable[Path], prices: Path | None, drop: Iterable[str] | None = None) -> Matrix:
@@ -28,9 +28,24 @@ def load(paths: Iterable[Path], prices: Path | None, drop: Iterable[str] | None 
         note(line)
     matrix = to_matrix(results)
     dropped = set(drop or ())
+    if dropped >= set(matrix.models):
+        raise DataError(f"--drop leaves no model of {', '.join(matrix.models)}; drop fewer")
     for model in sorted(dropped - set(matrix.models)):
         note(f"--drop {model}: there is no such model")
     return matrix.pick([model for model in matrix.models if model not in dropped])
+
+
+def folder(path: Path) -> Path:
+    """A folder for what is written at the end, made before the work: whoever cannot have it shall not wait for it.
+
+    Raises:
+        DataError: it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"{path} cannot be made a folder ({error.strerror}); name another") from error
+    return path
 
 
 def note(line: str) -> None:
@@ -48,7 +63,7 @@ def user_errors() -> Generator[None]:
     """What the user can mend becomes one line and exit code 2."""
     try:
         yield
-    except (ValueError, ModuleNotFoundError) as error:  # DataError and ArtefactError among them, and missing extras
+    except (ValueError, OSError, ModuleNotFoundError) as error:  # DataError and ArtefactError, and missing extras
         note(f"error: {error}")
         raise typer.Exit(2) from error
 

@@ -16,8 +16,7 @@ from typing import Any
 import numpy as np
 
 from training.benchmarks import routing
-from training.benchmarks.bootstrap import Figures, Interval, bootstrap
-from training.benchmarks.compare import figure
+from training.benchmarks.bootstrap import Figures, Interval, bootstrap, figure
 from training.benchmarks.metrics import Floats
 from training.benchmarks.routers import Router
 from training.benchmarks.tables import shown, table

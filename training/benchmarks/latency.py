@@ -20,18 +20,21 @@ def measure(artefact: str = "default", *, calls: int = CALLS) -> dict[str, Any]:
     """Latencies in milliseconds, load time in seconds, memory in MB over the bare interpreter.
 
     Raises:
-        ValueError: the measuring process failed; the message is its own.
+        ValueError: the measuring process failed (the message is its own), or took minutes.
     """
-    done = subprocess.run(  # noqa: S603 - our own module, with our own interpreter
-        [sys.executable, "-m", "training.benchmarks.probe", artefact, str(calls)],
-        env={**os.environ, **ONE_THREAD},
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_S,
-        check=False,
-    )
+    try:
+        done = subprocess.run(  # noqa: S603 - our own module, with our own interpreter
+            [sys.executable, "-m", "training.benchmarks.probe", artefact, str(calls)],
+            env={**os.environ, **ONE_THREAD},
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ValueError(f"not done after {TIMEOUT_S:.0f} s: this machine is too busy to be measured") from error
     if done.returncode != 0:
-        raise ValueError(f"the measuring process failed: {done.stderr.strip().splitlines()[-1:]}")
+        raise ValueError(f"the measuring process failed: {(done.stderr.strip().splitlines() or ['no word'])[-1]}")
     return json.loads(done.stdout)
 
 

@@ -16,7 +16,7 @@ Weak = Annotated[str | None, typer.Option(help="Default: the model with the wors
 Strong = Annotated[str | None, typer.Option(help="Default: the model with the best.")]
 Drop = Annotated[list[str] | None, typer.Option("--drop", help="Models to leave out, by name.")]
 Only = Annotated[list[str] | None, typer.Option("--only", help="The models to take. Default: all.")]
-Seed = Annotated[int, typer.Option(help="Equal seeds, equal figures.")]
+Seed = Annotated[int, typer.Option(min=0, help="Equal seeds, equal figures.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 
 

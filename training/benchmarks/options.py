@@ -1,11 +1,27 @@
-"""How `rung bench` reads `--data FILE...`: one flag, several files."""
+"""The options that commands of `rung bench` share, and how they read `--data FILE...`: one flag, several files."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
+import typer
 from typer.core import TyperCommand
+
+Data = Annotated[
+    list[Path],
+    typer.Option("--data", help="Results files: .parquet, .csv or .jsonl with prompt, model and score."),
+]
+Train = Annotated[
+    list[Path] | None,
+    typer.Option("--train", help="Results files to learn from; what they share with --data is removed."),
+]
+Drop = Annotated[list[str] | None, typer.Option("--drop", help="Models to leave out, by name.")]
+Prices = Annotated[Path | None, typer.Option(help="Price list; by default the prices.csv beside each data file.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+Resamples = Annotated[int, typer.Option(min=0, help="Bootstrap resamples; 0 for no intervals.")]
+Seed = Annotated[int, typer.Option(min=0, help="Of folds, draws and resamples: equal seeds, equal figures.")]
 
 SEVERAL = ("--data", "--train", "--drop", "--budget", "--traffic", "--only")
 

@@ -25,6 +25,7 @@ from training.overlap import overlapping
 Mode = Literal["shipped", "transfer", "cv"]
 
 MIN_QUERIES = 10  # with fewer queries no figure means anything
+MIN_LEARNT = 10  # questions; of fewer nobody learns anything, and some learners find no solution
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +123,8 @@ def arrange(
         train, side = train.take(~shared), "training"
     if not len(matrix) or not len(train):
         raise DataError("every question stands both in --data and in --train; train on other files")
+    if (left := len(np.unique(train.questions))) < MIN_LEARNT:
+        raise DataError(f"--train has only {left} questions to learn from; it takes {MIN_LEARNT}, and pays from 200")
     return Setting(
         mode=mode, matrix=matrix, splits=(_whole(matrix, train),), removed=int(shared.sum()), removed_from=side
     )

@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 
 from classifier.inputs import Inputs
 from training.benchmarks import metrics
-from training.benchmarks.bootstrap import Figures, bootstrap
-from training.benchmarks.compare import figure
+from training.benchmarks.bootstrap import Figures, bootstrap, figure
 from training.benchmarks.routers import Judgement
 from training.benchmarks.routing import Contest, run, success_figures
 from training.benchmarks.subject import Rung

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from training.benchmarks.options import SeveralValues
+from training.benchmarks.options import AsJson, Data, Drop, Resamples, Seed, SeveralValues
 
 if TYPE_CHECKING:
     from training.benchmarks.routers import Router
@@ -36,10 +36,7 @@ def routers_of(encoder: str | None) -> Callable[[], list[Router]]:
 
 def second_look(
     *,
-    data: Annotated[
-        list[Path],
-        typer.Option("--data", help="Results files: .parquet, .csv or .jsonl with prompt, model and score."),
-    ],
+    data: Data,
     encoder: Annotated[str, typer.Option(help="onnx:FOLDER (see `rung-train onnx`) or sentence-transformers:MODEL.")],
     train: Annotated[
         list[Path] | None,
@@ -47,10 +44,10 @@ def second_look(
     ] = None,
     weak: Annotated[str | None, typer.Option(help="Default: the model with the worst mean score.")] = None,
     strong: Annotated[str | None, typer.Option(help="Default: the model with the best.")] = None,
-    drop: Annotated[list[str] | None, typer.Option("--drop", help="Models to leave out, by name.")] = None,
-    resamples: Annotated[int, typer.Option(min=0, help="Bootstrap resamples; 0 for no intervals.")] = 1000,
-    seed: Annotated[int, typer.Option(help="Of folds and resamples: equal seeds, equal figures.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+    drop: Drop = None,
+    resamples: Resamples = 1000,
+    seed: Seed = 0,
+    as_json: AsJson = False,
 ) -> None:
     """What a transformer buys that looks again at the closest 10, 25, 50 and 100 % of the decisions, with intervals.
 

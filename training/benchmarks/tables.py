@@ -30,7 +30,9 @@ def routing_text(result: Mapping[str, Any]) -> str:
         parts.append(_leads(result["results"][0]))
     if result["pool"] is not None:
         parts.append(_pool(result["pool"]))
-    notes = [f"{row['router']}: {row['note']}" for row in result["results"] if row["note"]]
+    if result["slices"] is not None:
+        parts.append(_slices(result["slices"]))
+    notes = [*result["notes"], *(f"{row['router']}: {row['note']}" for row in result["results"] if row["note"])]
     return "\n\n".join([*parts, *(["\n".join(notes)] if notes else [])])
 
 
@@ -57,6 +59,23 @@ def _routers(result: Mapping[str, Any]) -> str:
         for row in result["results"]
     ]
     return table(header, rows)
+
+
+def _slices(rows: Sequence[Mapping[str, Any]]) -> str:
+    if not rows:
+        return "by slices: each is too small, or the whole"
+    cells = [
+        [
+            row["by"],
+            row["slice"],
+            str(row["queries"]),
+            f"{row['gap']:.3f}",
+            shown(row, "apgr", 3),
+            shown(row, "auroc", 3),
+        ]
+        for row in rows
+    ]
+    return table(["by", "slice", "queries", "gap", "APGR", "AUROC"], cells)
 
 
 def _leads(row: Mapping[str, Any]) -> str:

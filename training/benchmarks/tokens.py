@@ -18,8 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifier.types import Classifier, Query
-from training.benchmarks.bootstrap import Figures, bootstrap
-from training.benchmarks.compare import figure
+from training.benchmarks.bootstrap import Figures, bootstrap, figure
 from training.benchmarks.metrics import Floats
 from training.benchmarks.tables import shown, table
 from training.data import DataError, Matrix, folds

@@ -15,8 +15,7 @@ from typing import Any, Final
 import numpy as np
 
 from training.benchmarks import metrics, routing
-from training.benchmarks.bootstrap import Figures, Interval, bootstrap
-from training.benchmarks.compare import figure
+from training.benchmarks.bootstrap import Figures, Interval, bootstrap, figure
 from training.benchmarks.metrics import Floats
 from training.benchmarks.routers import Asked, Judgement, Router
 from training.benchmarks.tables import shown, table
@@ -52,7 +51,7 @@ def leave_one_out(
     Raises:
         DataError: there is nothing to learn from.
     """
-    if len(files) + len(extra) < 2:
+    if len({*files, *extra}) < 2:
         raise DataError("leaving one file out needs two: add --data or --train")
     rows: list[dict[str, Any]] = []
     for left_out in files:

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from tests.training.results import made_up
 from training.benchmarks.budget import BUDGETS, POLICIES, measure
 from training.benchmarks.budget_bounds import shares, within
+from training.benchmarks.budget_cli import Shape
 from training.benchmarks.budget_drift import first_and_last
 from training.benchmarks.budget_ledger import SimulatedLedger
 from training.benchmarks.budget_policies import BASELINES, policies, tuned
@@ -21,7 +22,7 @@ from training.benchmarks.budget_replay import REFUSED, Window, replay
 from training.benchmarks.budget_tables import budget_text
 from training.benchmarks.budget_traffic import START_S, WINDOW_S, Traffic, arrivals, usual_hours
 from training.benchmarks.budget_world import Recipe, Records, configure, divide
-from training.benchmarks.cli import Shape, app
+from training.benchmarks.cli import app
 from training.benchmarks.routers import Asked, Category, Router
 from training.data import read_results, to_matrix
 
