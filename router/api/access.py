@@ -12,7 +12,7 @@ from router.auth import authenticate
 from router.errors import DRAINING, Draining
 from router.gateway import Gateway
 from router.store import INFERENCE, Principal
-from router.wire.body import parse_object, read_body
+from router.wire.body import WHOLE, parse_object, read_body
 
 
 def gateway_of(request: Request) -> Gateway:
@@ -37,7 +37,8 @@ async def json_object(request: Request, *, max_bytes: int | None = None) -> dict
     server = gateway_of(request).settings.server
     limit = server.max_body_bytes if max_bytes is None else min(max_bytes, server.max_body_bytes)
     headers: dict[bytes, bytes] = dict(request.scope["headers"])
-    body = await read_body(headers, request.receive, max_bytes=limit, timeout_s=server.body_timeout_s)
+    whole = WHOLE in request.scope
+    body = await read_body(headers, request.receive, max_bytes=limit, timeout_s=server.body_timeout_s, whole=whole)
     return parse_object(body)
 
 

@@ -11,6 +11,8 @@ import zlib
 from functools import lru_cache
 from hashlib import blake2b, sha256
 
+from isal import isal_zlib
+
 from router.errors import StoreUnavailable
 from router.store import names
 from router.store.connection import Executor
@@ -72,7 +74,7 @@ class AnswerCache:
 
     def pack(self, answer: bytes) -> bytes | None:
         """An answer as the store keeps it; None where it is too large to be stored."""
-        packed = _ZLIB + zlib.compress(answer, 1) if len(answer) > COMPRESS_ABOVE else _RAW + answer
+        packed = _ZLIB + isal_zlib.compress(answer, 1) if len(answer) > COMPRESS_ABOVE else _RAW + answer
         return packed if len(packed) <= MAX_ANSWER_BYTES else None
 
     def bounds(self, ttl_s: float) -> tuple[int, int]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -46,7 +46,7 @@ class Outbox:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._waiting: OrderedDict[tuple[str, str], Settlement] = OrderedDict()
-        self._booked: OrderedDict[tuple[str, str], tuple[float, Settlement]] = OrderedDict()
+        self._booked: deque[tuple[float, Settlement]] = deque()
 
     def __len__(self) -> int:
         """How many wait."""
@@ -62,13 +62,13 @@ class Outbox:
     def booked(self, settlement: Settlement) -> None:
         """Remember one that was booked, for `RECALL_S`."""
         now = time.monotonic()
-        self._booked[settlement.key] = (now, settlement)
-        while self._booked and (len(self._booked) > CAPACITY or next(iter(self._booked.values()))[0] < now - RECALL_S):
-            self._booked.popitem(last=False)
+        self._booked.append((now, settlement))
+        while len(self._booked) > CAPACITY or self._booked[0][0] < now - RECALL_S:
+            self._booked.popleft()
 
     def recall(self) -> None:
         """The connection was found anew: whatever was booked lately shall be said again."""
-        for _, settlement in self._booked.values():
+        for _, settlement in self._booked:
             self._waiting.setdefault(settlement.key, settlement)
         self._booked.clear()
 

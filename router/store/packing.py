@@ -2,16 +2,19 @@
 
 A preset dictionary (RFC 1950, FDICT) halves what zlib makes of so short a text, in less time. Each compressed text
 names its dictionary by a checksum, and one without is read as well: dictionaries may be added, but never changed or
-taken away while receipts packed with them are kept.
+taken away while receipts packed with them are kept. ISA-L writes the same format in a fifth of zlib's time where the
+processor's caches are cold, which they are between two requests.
 """
 
 from __future__ import annotations
 
 import zlib
 
+from isal import isal_zlib
+
 _LEVEL = 1
 _WINDOW_BITS = 12  # 4 KB: the dictionary and a receipt
-_MEMORY_LEVEL = 5  # a compressor of some 30 KB; zlib's usual 256 KB take as long to clear as a receipt to compress
+_MEMORY_LEVEL = 1  # the least
 # A receipt's names in their order, with the values that are most frequent.
 DICTIONARY = (
     b'"log":{"text_hash":"","characters":,"turns":1,"tools":0,"images":0,"system":0,"context":0,"format":"text"}}'
@@ -33,12 +36,13 @@ DICTIONARY = (
     b'"spent_nano":0,"held_nano":0},"draw":null,"now_s":179,"down":{}},"decided":{"chosen":{"model":"","tier":"",'
     b'"allowance":0},"preferred":{"model":"","tier":"","allowance":0},"hold_nano":10000,"propensity":1.0}}'
 )
-_FRESH = zlib.compressobj(_LEVEL, zlib.DEFLATED, _WINDOW_BITS, _MEMORY_LEVEL, zlib.Z_DEFAULT_STRATEGY, DICTIONARY)
 
 
 def pack(receipt: bytes) -> bytes:
     """A receipt as it is stored."""
-    packer = _FRESH.copy()
+    packer = isal_zlib.compressobj(
+        _LEVEL, isal_zlib.DEFLATED, _WINDOW_BITS, _MEMORY_LEVEL, isal_zlib.Z_DEFAULT_STRATEGY, DICTIONARY
+    )
     return packer.compress(receipt) + packer.flush()
 
 

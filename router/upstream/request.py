@@ -77,7 +77,13 @@ _PRICED_SERVICE_TIERS = frozenset({"auto", "default"})
 
 # Questions to LiteLLM's map that gpt-5's configuration asks anew for every request: 0.1 ms for the same
 # answer.
-_ASKED_AT_EVERY_CALL = frozenset({"_supports_reasoning_effort_level", "refuses_reasoning_effort_level"})
+_ASKED_AT_EVERY_CALL = frozenset(
+    {
+        "_supports_reasoning_effort_level",
+        "refuses_reasoning_effort_level",
+        "_should_preserve_cache_control_for_endpoint",
+    }
+)
 # Where LiteLLM's Anthropic configuration leaves the way back to tool names that Anthropic would have refused.
 _TOOL_NAMES = "_anthropic_tool_name_map"
 

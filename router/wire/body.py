@@ -16,6 +16,8 @@ from router.errors import BodyTooLarge, BodyTooSlow, InvalidJSON, UnsupportedMed
 # Keys and values of one body. A parser makes an object of each while the event loop stands still, half a second for so
 # many; ten thousand messages of several parts have a third of them.
 MAX_VALUES = 600_000
+# In the scope of a request whose last byte has come: its body is there, and nothing has to be waited for.
+WHOLE = "rung.body_is_whole"
 _NO_STRUCTURE = bytes(byte for byte in range(256) if byte not in b'",:[{')
 
 
@@ -23,14 +25,16 @@ class ClientGone(Exception):
     """The client closed the connection before its request was whole."""
 
 
-async def read_body(headers: Mapping[bytes, bytes], receive: Receive, *, max_bytes: int, timeout_s: float) -> bytes:
+async def read_body(
+    headers: Mapping[bytes, bytes], receive: Receive, *, max_bytes: int, timeout_s: float, whole: bool = False
+) -> bytes:
     """The whole body.
 
     Args:
         headers: the request's headers, names in lower case.
         receive: ASGI's receive.
         max_bytes: the largest body that is taken.
-        timeout_s: seconds within which all of it must have arrived.
+        timeout_s: seconds within which all of it must have arrived. whole: it has arrived; no clock is set.
 
     Raises:
         UnsupportedMedia: not JSON by its content type, or compressed.
@@ -39,7 +43,9 @@ async def read_body(headers: Mapping[bytes, bytes], receive: Receive, *, max_byt
         ClientGone: the connection was closed.
     """
     _check_headers(headers, max_bytes)
-    message = await _first_message(receive, timeout_s)
+    message = await receive() if whole else await _in_time(receive, timeout_s)
+    if message["type"] == "http.disconnect":
+        raise ClientGone
     if not message.get("more_body", False):
         return _within(message.get("body", b""), max_bytes)
     try:
@@ -70,16 +76,12 @@ def _within(body: bytes, max_bytes: int) -> bytes:
     return body
 
 
-async def _first_message(receive: Receive, timeout_s: float) -> Message:
-    # The first part is nearly always there already: `timeout` around it costs nothing then.
+async def _in_time(receive: Receive, timeout_s: float) -> Message:
     try:
         async with asyncio.timeout(timeout_s):
-            message = await receive()
+            return await receive()
     except TimeoutError:
         raise BodyTooSlow(f"The body did not arrive within {timeout_s:g} s.") from None
-    if message["type"] == "http.disconnect":
-        raise ClientGone
-    return message
 
 
 async def _collect(message: Message, receive: Receive, max_bytes: int) -> bytes:

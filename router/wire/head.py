@@ -13,6 +13,7 @@ from http import HTTPStatus
 import orjson
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from router.wire.body import WHOLE
 from router.wire.errors import error_body
 
 # Far above `router.middleware.MAX_HEADER_BYTES`, which answers a head that is only too large; this one ends a flood.
@@ -79,6 +80,7 @@ class BoundedHead(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """A message is whole."""
         self._between = True
+        self.scope[WHOLE] = True  # type: ignore[typeddict-unknown-key] - the server's scopes have room for extensions
         super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
