@@ -2,10 +2,10 @@
 
 A folder holds
 
-    manifest.json         version, encoder, feature schema, meaning of the outputs, data and licences,
-    metrics, SHA-256 sums heads.safetensors     the network's weights encoder.safetensors   the static
-    encoder's table; vocabulary.txt: its tokens golden.json           texts with the numbers that this very
-    model gave for them
+    manifest.json          version, encoder, feature schema, meaning of the outputs, data, licences, metrics, sums
+    heads.safetensors      the network's weights
+    encoder.safetensors    the static encoder's table; vocabulary.txt: its tokens
+    golden.json            texts with the numbers that this very model gave for them
 
 Loading checks the sums, the schema, the shapes and the golden texts: a file that was damaged, mixed up with
 another version's or met by changed code is refused, never half used.
@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numpy as np
 from safetensors.numpy import load_file, save_file
@@ -88,11 +88,13 @@ def read_manifest(folder: Path, *, by: str = "default") -> dict[str, Any]:
         ArtefactError: there is none, it is not JSON, or it was made for other code.
     """
     try:
-        manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        manifest: Any = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ArtefactError(f"{folder} holds no manifest.json; `rung-train {by}` writes a classifier") from error
     except ValueError as error:
         raise ArtefactError(f"{folder / 'manifest.json'} is not JSON ({error}); restore or retrain it") from error
+    if not isinstance(manifest, dict):
+        raise ArtefactError(f"{folder / 'manifest.json'} is no JSON object; restore or retrain it")
     missing = {"format", "name", "version", "encoder", "features", "layout", "files"} - manifest.keys()
     if missing:
         raise ArtefactError(f"the manifest in {folder} lacks {', '.join(sorted(missing))}; restore or retrain it")
@@ -102,7 +104,9 @@ def read_manifest(folder: Path, *, by: str = "default") -> dict[str, Any]:
         raise ArtefactError(
             f"{folder} was trained with other features ({manifest['features']}, now {SCHEMA}): retrain it"
         )
-    return manifest
+    if not (isinstance(manifest["layout"], dict) and isinstance(manifest["files"], dict)):
+        raise ArtefactError(f"the manifest's layout and files in {folder} must be JSON objects; restore or retrain it")
+    return cast("dict[str, Any]", manifest)
 
 
 def save(

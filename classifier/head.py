@@ -1,9 +1,8 @@
 """Vector -> raw outputs: the trained network, evaluated with numpy alone.
 
-The network is an ensemble of small ones that share their input: each member has one hidden layer of rectified
-    units, all add one linear path. Members are packed side by side, so that one query costs three matrix
-    products. What the outputs mean is `classifier.model`'s matter; how they are trained,
-    `training.network`'s.
+The network is an ensemble of small ones that share their input: each member has one hidden layer of rectified units,
+all add one linear path. Members are packed side by side, so that one query costs three matrix products. What the
+outputs mean is `classifier.model`'s matter; how they are trained, `training.network`'s.
 """
 
 from __future__ import annotations

@@ -22,8 +22,7 @@ class Inputs:
     """Reads a text once and lets encoder and features work on it.
 
     Args:
-        encoder: what gives the first `encoder.dimensions` numbers. vocabulary: whose rows the features count
-            over.
+        encoder: what gives the first `encoder.dimensions` numbers. vocabulary: whose rows the features count over.
     """
 
     def __init__(self, encoder: Encoder, vocabulary: Vocabulary) -> None:

@@ -1,9 +1,7 @@
 """What of a text is looked at: the bound on its length, its bytes and its words.
 
-Every later step (encoder, features) works on the `Reading` made here, so the text is scanned once, and the
-work is
-bounded whatever a client sends: of a long text the beginning and the end are read, where a request says what
-    it wants.
+Every later step (encoder, features) works on the `Reading` made here, so the text is scanned once, and the work is
+bounded whatever a client sends: of a long text the beginning and the end are read, where a request says what it wants.
 """
 
 from __future__ import annotations

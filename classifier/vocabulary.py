@@ -33,8 +33,7 @@ class Vocabulary:
 
     Args:
         tokens: one per row of the table; a piece that continues a word starts with `##`.
-        hashes: (D,) sorted CRC-32 of frequent words and of their single deletions; owners: (D,) the word's
-            row.
+        hashes: (D,) sorted CRC-32 of frequent words and of their single deletions; owners: (D,) the word's row.
     """
 
     def __init__(

@@ -64,6 +64,21 @@ def test_a_manifest_for_other_code_is_refused(copy: Path, change: dict[str, obje
         load(copy)
 
 
+@pytest.mark.parametrize("content", ["[]", '"default"', "null", "{", '{"format": 1}'])
+def test_a_manifest_that_is_none_is_refused(copy: Path, content: str) -> None:
+    (copy / "manifest.json").write_text(content)
+    with pytest.raises(ArtefactError, match="restore or retrain it"):
+        load(copy)
+
+
+@pytest.mark.parametrize("part", ["layout", "files"])
+def test_a_manifest_with_a_list_for_an_object_is_refused(copy: Path, part: str) -> None:
+    manifest = json.loads((copy / "manifest.json").read_text())
+    (copy / "manifest.json").write_text(json.dumps({**manifest, part: ["x"]}))
+    with pytest.raises(ArtefactError, match="must be JSON objects"):
+        load(copy)
+
+
 def test_another_encoder_than_the_fitted_one_is_a_clear_error() -> None:
     with pytest.raises(EncoderMismatchError, match="rung-train default --encoder"):
         load("default", encoder="sentence-transformers:all-MiniLM-L6-v2")

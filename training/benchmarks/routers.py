@@ -169,8 +169,7 @@ def known_means(labels: Floats, *, fallback: Floats) -> Floats:
 def labels_for(train: Matrix, asked: Asked) -> Floats:
     """(n_train, m) training labels for the models asked about, NaN where there is none.
 
-    Models that the training files do not hold are stood in for, file by file, by the model whose mean score
-    there is
+    Models that the training files do not hold are stood in for, file by file, by the model whose mean score there is
     nearest: all that is known of an unseen model is how good it is on the whole.
     """
     if set(asked.models) <= set(train.models):
