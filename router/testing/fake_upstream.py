@@ -127,6 +127,10 @@ class FakeUpstream:
         """Answer the next requests with these, in order."""
         self._script.extend(answers)
 
+    def hush(self) -> None:
+        """Forget the answers that nobody has asked for yet."""
+        self._script.clear()
+
     async def arrived(self, count: int = 1) -> Received:
         """Wait until so many requests have come in, and return the last of them."""
         async with self._arrived:

@@ -68,6 +68,7 @@ def test_the_reply_says_what_would_have_been_chosen_and_why_it_was_not(
     record = httpx.get(
         f"{local_gateway.url}/v1/decisions/{reply.headers['x-rung-decision-id']}",
         headers={"authorization": f"Bearer {local_gateway.key}"},
+        timeout=30,
     ).json()
     assert record["receipt"]["served"].startswith("would choose ")
     assert "no key for it" in record["receipt"]["served"]

@@ -17,6 +17,8 @@ from router.store import Standing, Store, embedded
 from router.tenants.declared import DEMO_TENANT
 from router.testing import FakeUpstream
 from tests.gateway import Running, fake_settings, running
+from tests.patience import PATIENCE_S
+from tests.store_servers import PATIENT_S
 
 
 class Loop:
@@ -29,7 +31,7 @@ class Loop:
 
     def run(self, work: Any) -> Any:
         future: Future[Any] = asyncio.run_coroutine_threadsafe(work, self.loop)
-        return future.result(30)
+        return future.result(PATIENCE_S)
 
     def stop(self) -> None:
         self.loop.call_soon_threadsafe(self.loop.stop)
@@ -54,6 +56,7 @@ def shared_upstream(loop: Loop) -> Iterator[FakeUpstream]:
 
 @pytest.fixture
 def upstream(shared_upstream: FakeUpstream) -> FakeUpstream:
+    shared_upstream.hush()
     shared_upstream.received.clear()
     shared_upstream.bills.clear()
     return shared_upstream
@@ -74,7 +77,7 @@ class Books:
         url = f"unix://{embedded.socket_path(gateway.settings.store.data_dir)}"
         pepper = read_pepper(gateway.settings)
         self.store: Store = loop.run(
-            Store.connect(url, pepper=pepper, upkeep=False, reply_timeout_s=10, connect_timeout_s=10)
+            Store.connect(url, pepper=pepper, upkeep=False, reply_timeout_s=PATIENT_S, connect_timeout_s=PATIENT_S)
         )
 
     def run(self, work: Any) -> Any:
@@ -89,7 +92,7 @@ class Books:
     def spent(self) -> int:
         return self.standing().total.spent_nano
 
-    def settled(self, within_s: float = 5, tenant: str = DEMO_TENANT) -> int:
+    def settled(self, within_s: float = PATIENCE_S, tenant: str = DEMO_TENANT) -> int:
         """What is spent in all, as soon as nothing is held any more."""
         deadline = time.monotonic() + within_s
         while (standing := self.standing(tenant)).total.held_nano:

@@ -197,10 +197,10 @@ PROTECTED = [
 def test_without_a_good_key_every_route_is_shut_before_the_body_is_read(
     gateway: Running, method: str, path: str, headers: list[tuple[str, str]]
 ) -> None:
-    reply = httpx.request(method, gateway.url + path, headers=headers, content=b"not even JSON")
+    reply = httpx.request(method, gateway.url + path, headers=headers, content=b"not even JSON", timeout=30)
     assert reply.status_code == 401
     assert assert_shape(reply)["code"] == "invalid_api_key"
 
 
 def test_a_key_in_the_other_header_is_as_good(gateway: Running) -> None:
-    assert httpx.get(gateway.url + "/v1/models", headers={"x-api-key": gateway.key}).status_code == 200
+    assert httpx.get(gateway.url + "/v1/models", headers={"x-api-key": gateway.key}, timeout=30).status_code == 200

@@ -217,7 +217,7 @@ def test_the_receipt_is_there_afterwards_and_only_for_its_tenant(client: httpx.C
     record = client.get(path).json()
     assert record["object"] == "rung.decision"
     assert record["receipt"]["chosen"]["model"] == reply.headers["x-rung-model"]
-    assert httpx.get(gateway.url + path).status_code == 401
+    assert httpx.get(gateway.url + path, timeout=30).status_code == 401
 
 
 def test_a_prompt_s_text_is_in_no_record(client: httpx.Client) -> None:
@@ -256,11 +256,11 @@ def test_a_ceiling_on_cost_below_every_rung_is_refused_with_the_reasons(client: 
 
 
 def test_health_readiness_and_metrics_need_no_key(gateway: Running) -> None:
-    assert httpx.get(gateway.url + "/healthz").json() == {"status": "ok"}
-    assert httpx.get(gateway.url + "/readyz").json()["status"] == "ready"
-    assert "rung_requests_total" in httpx.get(gateway.url + "/metrics").text
+    assert httpx.get(gateway.url + "/healthz", timeout=30).json() == {"status": "ok"}
+    assert httpx.get(gateway.url + "/readyz", timeout=30).json()["status"] == "ready"
+    assert "rung_requests_total" in httpx.get(gateway.url + "/metrics", timeout=30).text
 
 
 def test_the_description_of_the_interface_names_every_route(gateway: Running) -> None:
-    document = httpx.get(gateway.url + "/openapi.json").json()
+    document = httpx.get(gateway.url + "/openapi.json", timeout=30).json()
     assert {"/v1/chat/completions", "/v1/route", "/v1/models", "/v1/decisions/{decision_id}"} <= set(document["paths"])

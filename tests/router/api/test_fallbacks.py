@@ -15,7 +15,9 @@ from router.resources.pepper import read_pepper
 from router.store import Store, embedded
 from router.testing import Answer, FakeUpstream
 from tests.gateway import Running, fake_ladder, fake_settings, running
+from tests.patience import PATIENCE_S
 from tests.router.api.conftest import Books, Loop
+from tests.store_servers import PATIENT
 
 PUZZLE = "Five people live in five houses. Prove who owns the zebra, step by step. Case {}"
 _fresh = itertools.count()
@@ -93,7 +95,10 @@ def test_a_prompt_is_billed_by_the_prices_of_its_true_length(
     models = [{**model, "price_rules": [dear]} for model in fake_ladder(shared_upstream.openai_base)]
     settings = fake_settings(shared_upstream.openai_base, tmp_path, models=models)
     upstream.say(Answer(input_tokens=999, output_tokens=10), Answer(input_tokens=1_000, output_tokens=10))
-    with running(settings) as gateway, httpx.Client(base_url=gateway.url, headers=gateway.headers) as client:
+    with (
+        running(settings) as gateway,
+        httpx.Client(base_url=gateway.url, headers=gateway.headers, timeout=30) as client,
+    ):
         text = "word " * 900  # some 1,000 tokens at the very most, of which the plan has a bound
         costs = []
         for _ in range(2):
@@ -127,9 +132,9 @@ def test_a_model_that_keeps_failing_is_kept_away_from_and_the_receipt_says_so(
 async def _told(gateway: Running) -> dict[str, bytes]:
     """What any other process would hear."""
     url = f"unix://{embedded.socket_path(gateway.settings.store.data_dir)}"
-    store = await Store.connect(url, pepper=read_pepper(gateway.settings), upkeep=False)
+    store = await Store.connect(url, pepper=read_pepper(gateway.settings), upkeep=False, **PATIENT)
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             while not (rows := await store.health.exchange({}, ())):  # noqa: ASYNC110 - another process' news
                 await asyncio.sleep(0.01)
         return rows

@@ -143,7 +143,7 @@ def test_wrong_feedback_is_refused_by_name(client: httpx.Client, change: dict[st
 def test_feedback_is_bounded_and_needs_a_key(client: httpx.Client, gateway: Running) -> None:
     huge = client.post("/v1/feedback", json={"decision_id": "d", "thumbs": "up", "comment": "x" * 70_000})
     assert huge.status_code == 413
-    bare = httpx.post(f"{gateway.url}/v1/feedback", json={"decision_id": "d", "thumbs": "up"})
+    bare = httpx.post(f"{gateway.url}/v1/feedback", json={"decision_id": "d", "thumbs": "up"}, timeout=30)
     assert bare.status_code == 401
     odd = client.post("/v1/feedback", json={"decision_id": "d", "thumbs": "up"}, headers={"idempotency-key": "x" * 300})
     assert odd.status_code == 400

@@ -238,7 +238,7 @@ def test_a_count_written_as_a_fraction_is_refused_or_read_but_never_breaks(clien
 
 def test_names_and_statuses_from_clients_make_no_new_series(client: httpx.Client, gateway: Running) -> None:
     def series() -> set[str]:
-        lines = httpx.get(f"{gateway.url}/metrics").text.splitlines()
+        lines = httpx.get(f"{gateway.url}/metrics", timeout=30).text.splitlines()
         return {line.rpartition(" ")[0] for line in lines if not line.startswith("#")}
 
     def attack(number: int) -> None:

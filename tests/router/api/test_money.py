@@ -84,7 +84,7 @@ def test_past_a_soft_limit_requests_go_on_cheaper_and_are_marked(gateway: Runnin
     receipts = [reply.json()["rung"]["receipt"] for reply in (before, after)]
     assert receipts[1]["budget"]["past_soft_limits"] == ["all"]
     assert receipts[1]["chosen"]["expected_cost_nano"] < receipts[0]["chosen"]["expected_cost_nano"]
-    assert "rung_soft_limit_requests_total 1.0" in httpx.get(f"{gateway.url}/metrics").text
+    assert "rung_soft_limit_requests_total 1.0" in httpx.get(f"{gateway.url}/metrics", timeout=30).text
     books.settled(tenant="soft")
     books.run(store.books.adjust("soft", "all", DOLLAR // 10, reason="a test", by="a test"))
     time.sleep(FRESH_S)
@@ -162,10 +162,10 @@ def wait_for(gateway: Running, many: int) -> Any:
 @pytest.mark.parametrize("path", ["tenants", "tenants/mall", "alerts"])
 def test_only_the_operators_key_opens_it(gateway: Running, books: Books, path: str) -> None:
     url = f"{gateway.base_url}/admin/{path}"
-    assert httpx.get(url).status_code == 401
-    assert httpx.get(url, headers=gateway.headers).status_code == 403
+    assert httpx.get(url, timeout=30).status_code == 401
+    assert httpx.get(url, headers=gateway.headers, timeout=30).status_code == 403
 
 
 @pytest.mark.parametrize("tenant", ["nobody", "%7Bx%7D", "a%2Fb", "x" * 300, "..%2F..", "a@b@c"])
 def test_a_tenant_that_is_not_there_is_a_404(gateway: Running, tenant: str) -> None:
-    assert httpx.get(f"{gateway.base_url}/admin/tenants/{tenant}", headers=ADMIN).status_code == 404
+    assert httpx.get(f"{gateway.base_url}/admin/tenants/{tenant}", headers=ADMIN, timeout=30).status_code == 404

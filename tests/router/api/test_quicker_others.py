@@ -55,7 +55,9 @@ def test_a_cheaper_rung_that_still_fits_serves(gateway: Running, books: Books, j
     reply = asked_meanwhile(gateway, books, judge, "quick", CHEAPEST // 8)
     assert (reply.status_code, reply.headers.get("x-rung-model")) == (200, "medium"), reply.text
     key = {"authorization": reply.request.headers["authorization"]}
-    record = httpx.get(f"{gateway.base_url}/decisions/{reply.headers['x-rung-decision-id']}", headers=key).json()
+    record = httpx.get(
+        f"{gateway.base_url}/decisions/{reply.headers['x-rung-decision-id']}", headers=key, timeout=30
+    ).json()
     assert record["served"]["model"] == record["receipt"]["chosen"]["model"] == "medium"
 
 

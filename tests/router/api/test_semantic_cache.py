@@ -200,6 +200,7 @@ def test_an_answer_that_vanished_is_asked_for_again_and_nothing_stays_held(
 ) -> None:
     one, other = pair()
     client.post(CHAT, json=body(one))
+    books.settled()  # so that its answer is there to be purged
     books.run(books.store.cache.purge(DEMO_TENANT))
     assert client.post(CHAT, json=body(other)).headers["x-rung-cache"] == "miss"
     books.settled()

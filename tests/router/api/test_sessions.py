@@ -56,7 +56,7 @@ def test_a_session_spends_its_own_money_and_no_more(
     upstream.say(*[Answer(output_tokens=500)] * 12)
     replies = [ask(client, session, **fields) for _ in range(12)]
     answers, reply = sum(reply.status_code == 200 for reply in replies), replies[-1]
-    upstream._script.clear()  # pyright: ignore[reportPrivateUsage] - what was not asked for
+    upstream.hush()
     spent = (books.settled() - before) / 1e9
     assert reply.status_code == 429
     assert reply.json()["error"]["code"] == "insufficient_quota"
@@ -74,7 +74,7 @@ def test_calls_at_the_same_moment_do_not_pass_the_session_s_money(
     with ThreadPoolExecutor(8) as pool:
         asked = [pool.submit(ask, client, session, rung={"session_budget_usd": budget}, **fields) for _ in range(12)]
         codes = [each.result().status_code for each in asked]
-    upstream._script.clear()  # pyright: ignore[reportPrivateUsage] - what was not asked for
+    upstream.hush()
     assert set(codes) == {200, 429}
     assert (books.settled() - before) / 1e9 <= budget
     assert ask(client, session, rung={"session_budget_usd": 1.0}, **fields).status_code == 200

@@ -15,6 +15,7 @@ from router.store import INFERENCE, Store, Tenant, Token
 from router.tenants.policy import StrongShares, rules_of
 from router.testing import FakeUpstream
 from tests.gateway import Running, fake_settings, running
+from tests.store_servers import PATIENT
 
 CAP = 0.2
 TENANTS: list[dict[str, Any]] = [
@@ -43,7 +44,7 @@ def strict_gateway(
 
 
 async def _make_keys(url: str, pepper: bytes, keys: dict[str, str]) -> None:
-    store = await Store.connect(url, pepper=pepper)
+    store = await Store.connect(url, pepper=pepper, upkeep=False, **PATIENT)
     for tenant, token in keys.items():
         await store.directory.create_key(tenant, scopes=frozenset({INFERENCE}), token=token)
     await store.close()
@@ -89,7 +90,7 @@ def test_exploration_takes_other_rungs_and_logs_with_what_probability(
     assert len({(r.headers["x-rung-model"], r.headers["x-rung-reasoning-tokens"]) for r in replies}) > 1
     headers = {"authorization": f"Bearer {keys['curious']}"}
     path = f"/v1/decisions/{replies[0].headers['x-rung-decision-id']}"
-    record = httpx.get(strict_gateway.url + path, headers=headers).json()
+    record = httpx.get(strict_gateway.url + path, headers=headers, timeout=30).json()
     assert 0 < record["receipt"]["propensity"] < 1
 
 

@@ -14,6 +14,7 @@ from router.configuration import settings as configuration
 from router.configuration.live import Live, configure
 from router.configuration.settings import ConfigError, Settings
 from tests.gateway import fake_ladder
+from tests.patience import PATIENCE_S
 
 
 def write(path: Path, **content: Any) -> None:
@@ -82,11 +83,11 @@ async def test_a_watched_file_is_taken_when_it_changes(live: Live, path: Path) -
     watcher = asyncio.create_task(live.watch(path, told.put))
     await asyncio.sleep(0)  # the watcher has seen the file as it is
     write(path, quality=0.9)
-    fresh = await asyncio.wait_for(told.get(), 5)
+    fresh = await asyncio.wait_for(told.get(), PATIENCE_S)
     assert fresh is not None
     assert fresh.quality == 0.9
     write(path, quality=9)
-    assert await asyncio.wait_for(told.get(), 5) is None
+    assert await asyncio.wait_for(told.get(), PATIENCE_S) is None
     watcher.cancel()
 
 

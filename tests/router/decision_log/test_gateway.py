@@ -61,7 +61,9 @@ def rows(*words: str) -> list[dict[str, Any]]:
 def ask(gateway: Running, key: str, **extra: Any) -> httpx.Response:
     body = {"model": "auto", "messages": [{"role": "user", "content": QUESTION}], **extra}
     headers = {"authorization": f"Bearer {key}"}
-    return httpx.post(f"{gateway.url}/v1/chat/completions", json=body, headers=headers, timeout=30).raise_for_status()
+    reply = httpx.post(f"{gateway.url}/v1/chat/completions", json=body, headers=headers, timeout=30).raise_for_status()
+    gateway.booked()  # the commands read the store by themselves
+    return reply
 
 
 def test_a_question_becomes_a_row_with_its_vector_and_with_its_text_only_where_the_tenant_allows_it(

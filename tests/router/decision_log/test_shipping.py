@@ -25,6 +25,7 @@ from router.decision_log.erasure import erase, expire
 from router.decision_log.place import Place
 from router.decision_log.shipper import Shipped, Shipper
 from router.store import Store, embedded
+from tests.patience import PATIENCE_S
 from tests.router.decision_log.records import NOON, PACKED, RULES, RULES_ID, record
 from tests.router.store import conftest as store_fixtures
 from tests.store_servers import opened
@@ -220,6 +221,6 @@ async def test_only_one_process_leads_and_another_takes_over_when_it_is_gone(sto
     assert await store.log_book.lead("a", 60)
     assert not await store.log_book.lead("b", 60)
     assert await store.log_book.lead("a", 1)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while not await store.log_book.lead("b", 60):  # noqa: ASYNC110 - the server's clock ends it: there is no event
             await asyncio.sleep(0.05)

@@ -19,6 +19,7 @@ from router.store import Hold
 from router.testing import Answer, FakeUpstream, Fault
 from router.upstream.client import UpstreamClient
 from router.upstream.types import UpstreamModel
+from tests.patience import PATIENCE_S
 
 BODY = {"model": "auto", "messages": [{"role": "user", "content": "hello"}]}
 FAILING = {
@@ -246,7 +247,7 @@ async def test_leaving_a_stream_early_closes_the_connection(bench: Bench) -> Non
     opened = await bench.dispatcher.open(plan("a"), bench.targets, BODY, 20)
     await opened.closing.aclose()
     received = await bench.upstream.arrived()
-    await asyncio.wait_for(received.closed.wait(), 1)
+    await asyncio.wait_for(received.closed.wait(), PATIENCE_S)
 
 
 async def test_an_answer_that_breaks_the_reader_is_the_provider_s_failure(

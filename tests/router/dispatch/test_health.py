@@ -11,6 +11,7 @@ from policies.fallback import Failure
 from policies.health import FIRST_PAUSE_S, THRESHOLD
 from router.dispatch.health import Health
 from router.errors import StoreUnavailable
+from tests.patience import PATIENCE_S
 
 
 class Clock:
@@ -131,6 +132,6 @@ async def test_news_is_told_at_once(clock: Clock) -> None:
     sharing = asyncio.create_task(one.share(board))
     await asyncio.sleep(0)
     fail(one, "a")
-    await asyncio.wait_for(board.told.wait(), 5)
+    await asyncio.wait_for(board.told.wait(), PATIENCE_S)
     sharing.cancel()
     assert list(board.rows) == ["a"]

@@ -16,6 +16,7 @@ from router.dispatch.hedging import AT_ONCE, LEAST_SEEN, Terms
 from router.dispatch.race import Field, Race
 from router.errors import UpstreamError
 from router.upstream.types import UpstreamModel
+from tests.patience import PATIENCE_S
 
 AT_ONCE_TERMS = Terms(quantile=0.0, least_delay_s=0.0, share=0.0)  # the second is due as soon as the first is asked
 
@@ -82,7 +83,7 @@ class Track:
     async def both_asked(self) -> asyncio.Task[str]:
         running = self.run()
         for one in self.asked.values():
-            await asyncio.wait_for(one.wait(), 10)
+            await asyncio.wait_for(one.wait(), PATIENCE_S)
         return running
 
 
@@ -125,7 +126,7 @@ async def test_a_failure_while_the_other_runs_is_noted_with_whose_it_is_and_the_
     track = Track()
     running = await track.both_asked()
     track.calls["a"].set_exception(UpstreamError("first fell"))
-    await asyncio.wait_for(track.noted.wait(), 10)
+    await asyncio.wait_for(track.noted.wait(), PATIENCE_S)
     track.calls["b"].set_result("an answer")
     assert await running == "an answer"
     assert track.fell == [("a", "first fell")]
@@ -139,7 +140,7 @@ async def test_a_starved_one_is_noted_and_closed_while_the_other_runs() -> None:
 
     running = await track.both_asked()
     track.calls["b"].set_exception(Starved("nothing", Lost(attempt=PLAN[1]), close))
-    await asyncio.wait_for(closed.wait(), 10)
+    await asyncio.wait_for(closed.wait(), PATIENCE_S)
     assert [model for model, _ in track.fell] == ["b"]
     track.calls["a"].set_result("an answer")
     assert await running == "an answer"
@@ -149,7 +150,7 @@ async def test_a_starved_one_that_holds_nothing_needs_no_closing() -> None:
     track = Track()
     running = await track.both_asked()
     track.calls["b"].set_exception(Starved("nothing", Lost(attempt=PLAN[1])))
-    await asyncio.wait_for(track.noted.wait(), 10)
+    await asyncio.wait_for(track.noted.wait(), PATIENCE_S)
     track.calls["a"].set_result("an answer")
     assert await running == "an answer"
 

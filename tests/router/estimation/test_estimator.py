@@ -13,6 +13,7 @@ from router.estimation.estimator import UNKNOWN_DIFFICULTY, Estimator, forecast_
 from router.estimation.together import MOST
 from router.upstream.local_model import catalogue_entry
 from tests.judges import Judge, estimate
+from tests.patience import PATIENCE_S
 
 MODELS = {"a": catalogue_entry()}
 
@@ -108,7 +109,7 @@ async def test_a_swap_forgets_what_the_former_one_said_even_of_questions_under_w
     made = estimator(judge)
     judge.may_answer.clear()
     under_way = asyncio.create_task(made.estimate(Query(text="a")))
-    await asyncio.to_thread(judge.is_asked.wait, 10)
+    await asyncio.to_thread(judge.is_asked.wait, PATIENCE_S)
     made.swap(Judge(version="2"))
     judge.may_answer.set()
     former = await under_way

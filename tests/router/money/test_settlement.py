@@ -19,6 +19,7 @@ from router.money.settlement import Ending, Settler
 from router.resources.kept_store import KeptStore
 from router.store import Connection, Hold, Places, Receipt, SessionNote, State, Store
 from router.store.ledger import LEASE_S
+from tests.patience import PATIENCE_S
 from tests.store_servers import PEPPER, until
 
 TENANT = "acme"
@@ -74,7 +75,7 @@ async def test_an_outage_delays_a_settlement_and_loses_nothing(store: Store, kep
         except Exception:  # noqa: BLE001 - away
             return False
 
-    await until(booked, within_s=30)
+    await until(booked, within_s=PATIENCE_S)
 
 
 async def test_the_drain_waits_for_open_holds_but_not_for_ever(store: Store) -> None:
@@ -83,10 +84,10 @@ async def test_the_drain_waits_for_open_holds_but_not_for_ever(store: Store) -> 
     settler.watch(hold, lambda: 1)
     draining = asyncio.create_task(settler.drain(30))
     settler.end_soon(hold, lambda: ending(7))
-    await asyncio.wait_for(draining, 10)
+    await asyncio.wait_for(draining, PATIENCE_S)
     assert await money(store) == (7, 0)
     settler.watch(hold, lambda: 1)
-    await asyncio.wait_for(settler.drain(0.05), 10)
+    await asyncio.wait_for(settler.drain(0.05), PATIENCE_S)
 
 
 async def test_open_holds_are_renewed_with_what_they_have_cost_so_far_but_no_more_than_is_held(
@@ -106,7 +107,7 @@ async def test_open_holds_are_renewed_with_what_they_have_cost_so_far_but_no_mor
         hold = await store.ledger.reserve(TENANT, name, 1000, state=State.STREAM, lease_s=1)
         settler.watch(hold, partial(told, name, cost))
     alive = asyncio.create_task(settler.keep_alive())
-    await asyncio.wait_for(twice.wait(), 10)
+    await asyncio.wait_for(twice.wait(), PATIENCE_S)
     alive.cancel()
     await asyncio.gather(alive, return_exceptions=True)
     store.ledger.frozen_ms += int(1000 * LEASE_S) - 1
@@ -133,7 +134,7 @@ async def test_an_outage_stops_no_renewals(monkeypatch: pytest.MonkeyPatch) -> N
     away.watch(hold, lambda: rounds.put_nowait(1) or 0)
     alive = asyncio.create_task(away.keep_alive())
     for _ in range(3):
-        await asyncio.wait_for(rounds.get(), 10)
+        await asyncio.wait_for(rounds.get(), PATIENCE_S)
     alive.cancel()
 
 
@@ -223,7 +224,7 @@ async def test_what_a_drain_does_not_wait_for_is_cancelled(store: Store) -> None
     settler.afterwards(endless())
     await began.wait()
     await settler.drain(0.05)
-    await asyncio.wait_for(ended.wait(), 10)
+    await asyncio.wait_for(ended.wait(), PATIENCE_S)
 
 
 async def test_kills_of_the_store_in_the_middle_of_endings_lose_nothing_and_book_nothing_twice(
@@ -248,5 +249,5 @@ async def test_kills_of_the_store_in_the_middle_of_endings_lose_nothing_and_book
             except StoreUnavailable:
                 return False
 
-        await until(booked, within_s=30)
+        await until(booked, within_s=PATIENCE_S)
     assert (await store.books.verify(TENANT)).exact

@@ -14,6 +14,7 @@ from router.service.streaming import (
     EventStream,
     unless_client_leaves,
 )
+from tests.patience import PATIENCE_S
 
 SHORT_S = 0.01
 
@@ -74,7 +75,7 @@ async def test_a_stream_is_told_to_its_end() -> None:
 async def test_a_silent_stream_is_kept_alive() -> None:
     client, source = Client(), Source()
     task = relay(EventStream(source.frames(), {}, heartbeat_s=SHORT_S), client)
-    await asyncio.wait_for(client.hears(HEARTBEAT), 5)
+    await asyncio.wait_for(client.hears(HEARTBEAT), PATIENCE_S)
     source.more.set()
     await task
     assert client.heard[-2:] == [b"two", b""]
@@ -85,7 +86,7 @@ async def test_a_departure_ends_the_relay_and_closes_the_frames() -> None:
     task = relay(EventStream(source.frames(), {}), client)
     await client.hears(b"one")
     client.gone.set()
-    await asyncio.wait_for(task, 5)
+    await asyncio.wait_for(task, PATIENCE_S)
     assert source.closed
     assert client.heard == [b"start", b"one"]
 
@@ -96,7 +97,7 @@ async def test_a_client_that_reads_nothing_is_taken_for_gone() -> None:
     await client.hears(b"one")
     client.reads.clear()
     source.more.set()
-    await asyncio.wait_for(task, 5)
+    await asyncio.wait_for(task, PATIENCE_S)
     assert source.closed
     assert b"two" not in client.heard
 
@@ -125,7 +126,7 @@ async def test_work_is_cancelled_as_soon_as_the_client_has_gone() -> None:
 
     with pytest.raises(ClientDeparted):
         await unless_client_leaves(work(), client.receive)
-    await asyncio.wait_for(cancelled.wait(), 5)
+    await asyncio.wait_for(cancelled.wait(), PATIENCE_S)
 
 
 async def test_work_s_result_and_its_errors_are_handed_on() -> None:

@@ -17,7 +17,7 @@ from redis.crc import key_slot
 from router.errors import BudgetExhausted, StoreUnavailable
 from router.store import Receipt, Settlement, Store, Window
 from router.store.cluster import ClusterConnection, SlotMap, slot_of
-from tests.store_servers import PEPPER, SLOTS, Node, cluster, until
+from tests.store_servers import PATIENT, PEPPER, SLOTS, Node, cluster, until
 
 ANSWER_S = 0.25  # promise 8
 TENANTS = [f"tenant{number}" for number in range(12)]
@@ -30,7 +30,7 @@ def node_of(tenant: str, nodes: list[Node]) -> Node:
 
 async def test_a_killed_primary_stops_its_own_tenants_only_and_loses_no_money(tmp_path: Path) -> None:
     with cluster(tmp_path) as nodes:
-        store = await Store.connect(f"redis://127.0.0.1:{nodes[0].port}", pepper=PEPPER, upkeep=False)
+        store = await Store.connect(f"redis://127.0.0.1:{nodes[0].port}", pepper=PEPPER, upkeep=False, **PATIENT)
         assert isinstance(store.connection, ClusterConnection)
         for tenant in TENANTS:
             await store.directory.create_tenant(tenant)
@@ -71,7 +71,7 @@ async def test_a_killed_primary_stops_its_own_tenants_only_and_loses_no_money(tm
         assert {tenant: ending.outcome for tenant, ending in endings.items() if ending} == {
             tenant: "waiting" if tenant in hit else "settled" for tenant in TENANTS
         }
-        await until(lambda: flushed(store), within_s=30)
+        await until(lambda: flushed(store))
         for tenant in TENANTS:
             proof = await store.books.verify(tenant)
             assert (proof.exact, proof.spent_nano, proof.open_holds) == (True, 7, 10)

@@ -8,6 +8,7 @@ import aiohttp
 import pytest
 
 from router.testing import Answer, FakeUpstream, Fault
+from tests.patience import PATIENCE_S
 
 BODY = {"model": "m", "messages": [{"role": "user", "content": "one two three"}]}
 
@@ -30,7 +31,7 @@ async def test_it_bills_what_it_began_although_nobody_stayed() -> None:
         response = await session.post(f"{fake.openai_base}/chat/completions", json=BODY | {"stream": True})
         received = await fake.arrived()
         response.close()
-        await asyncio.wait_for(received.closed.wait(), 1.0)
+        await asyncio.wait_for(received.closed.wait(), PATIENCE_S)
         assert len(fake.bills) == 1
 
 
@@ -75,7 +76,7 @@ async def test_stalled_answers_do_not_outlive_the_fake() -> None:
             asking = asyncio.create_task(_answer(session, f"{fake.openai_base}/chat/completions"))
             await fake.arrived()
         with pytest.raises(aiohttp.ClientError):
-            await asyncio.wait_for(asking, 5.0)
+            await asyncio.wait_for(asking, PATIENCE_S)
 
 
 async def _answer(session: aiohttp.ClientSession, url: str) -> bytes:

@@ -16,6 +16,7 @@ from router.upstream.cap import SPARE_EVENTS, capped
 from router.upstream.client import UpstreamClient
 from router.upstream.tally import Tally
 from router.upstream.types import UpstreamCall
+from tests.patience import PATIENCE_S
 from tests.router.upstream.models import call, model
 
 pytestmark = pytest.mark.filterwarnings("ignore:Accessing the 'model_:DeprecationWarning")  # LiteLLM's, of pydantic
@@ -69,7 +70,7 @@ async def test_what_passes_the_cap_is_cut_with_length_and_the_call_is_closed(
     produced = tally.output_chars / len("word ")
     assert CAP <= produced <= (CAP + 20 if part == "text" else 2_000)
     assert not tally.usage.reported, "what was produced is estimated from what has passed"
-    await asyncio.wait_for(fake.received[0].closed.wait(), 5)
+    await asyncio.wait_for(fake.received[0].closed.wait(), PATIENCE_S)
 
 
 @pytest.mark.parametrize("kind", ["relayed", "delegated"])

@@ -22,6 +22,7 @@ from router.testing import Answer, FakeUpstream, Fault
 from router.upstream.client import UpstreamClient
 from router.upstream.stream import UpstreamStream
 from router.upstream.types import UpstreamCall, UpstreamModel, UpstreamReply, Usage
+from tests.patience import PATIENCE_S
 from tests.router.upstream.models import KEY, KINDS, call, model
 
 pytestmark = [
@@ -223,7 +224,7 @@ async def test_cancelling_before_the_first_byte_closes_the_connection(
     task = asyncio.create_task(_try(client, call(model(fake, kind), stream=stream)))
     received = await fake.arrived()
     task.cancel()
-    await asyncio.wait_for(received.closed.wait(), 1.0)
+    await asyncio.wait_for(received.closed.wait(), PATIENCE_S)
     with pytest.raises(asyncio.CancelledError):
         await task
 
@@ -233,7 +234,7 @@ async def test_leaving_a_stream_closes_the_connection(kind: str, client: Upstrea
     fake.say(Answer(text="one two three", between=held))
     async with client.stream(call(model(fake, kind), stream=True)):
         received = await fake.arrived()
-    await asyncio.wait_for(received.closed.wait(), 1.0)
+    await asyncio.wait_for(received.closed.wait(), PATIENCE_S)
     assert not received.done.is_set()
 
 

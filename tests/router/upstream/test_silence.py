@@ -10,6 +10,7 @@ import pytest
 from router.errors import UpstreamTimeout
 from router.upstream.stream import _next_bytes, _Silence  # pyright: ignore[reportPrivateUsage] - its timing is its own matter
 from router.upstream.tally import Tally
+from tests.patience import PATIENCE_S
 
 NO_END = 3600.0
 
@@ -40,14 +41,14 @@ async def test_a_stream_that_has_begun_may_be_silent_for_the_stall_time_only() -
     content = Content()
     silence = silence_of(content, after=NO_END, stall_s=0.02, begun=True)
     with pytest.raises(UpstreamTimeout, match="stalled"):
-        await asyncio.wait_for(_next_bytes(cast("Any", content), silence, "m"), 10)
+        await asyncio.wait_for(_next_bytes(cast("Any", content), silence, "m"), PATIENCE_S)
 
 
 async def test_a_model_that_thinks_may_be_silent_until_the_deadline() -> None:
     content = Content()
     silence = silence_of(content, after=0.1, stall_s=0.01, begun=False)
     with pytest.raises(UpstreamTimeout, match="took too long"):
-        await asyncio.wait_for(_next_bytes(cast("Any", content), silence, "m"), 10)
+        await asyncio.wait_for(_next_bytes(cast("Any", content), silence, "m"), PATIENCE_S)
     assert not silence.stalled
 
 
@@ -56,7 +57,7 @@ async def test_a_client_that_is_slow_is_no_stall_of_the_provider() -> None:
     silence = silence_of(content, after=NO_END, stall_s=0.01, begun=True)
     looked = asyncio.Event()
     asyncio.get_running_loop().call_later(0.05, looked.set)
-    await asyncio.wait_for(looked.wait(), 10)  # nobody waits for the provider meanwhile
+    await asyncio.wait_for(looked.wait(), PATIENCE_S)  # nobody waits for the provider meanwhile
     content.news.set_result(b"more")
     assert await _next_bytes(cast("Any", content), silence, "m") == b"more"
     silence.end()
@@ -66,5 +67,5 @@ async def test_a_deadline_that_passed_meanwhile_ends_the_next_wait_at_once() -> 
     content = Content()
     silence = silence_of(content, after=-1.0, stall_s=NO_END, begun=True)
     with pytest.raises(UpstreamTimeout, match="took too long"):
-        await asyncio.wait_for(_next_bytes(cast("Any", content), silence, "m"), 10)
+        await asyncio.wait_for(_next_bytes(cast("Any", content), silence, "m"), PATIENCE_S)
     silence.end()
