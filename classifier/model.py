@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifier.encoder import STATIC
-from classifier.head import Network, rising, sigmoid, softmax
+from classifier.head import Network, by_row, rising, sigmoid, softmax
 from classifier.inputs import Inputs
 from classifier.reasons import top_reasons
 from classifier.types import Estimate, Query, TokenForecast
@@ -185,11 +185,11 @@ class DifficultyModel:
         """
         net, embedded = self.network, self.inputs.sizes[0]
         to_base = (units > 0) * self._to_base
-        slope = to_base @ self._features_in.T
+        slope = by_row(to_base, self._features_in.T)
         slope += net.skip[embedded:, 0]
         slope *= z[:, embedded:]
         # What all inputs moved is known from the units without another pass over the vector's weights.
-        everything = np.einsum("nh,nh->n", units - net.hidden_bias, to_base) + z @ self._skip_to_base
+        everything = np.vecdot(units - net.hidden_bias, to_base) + z @ self._skip_to_base
         return -slope, (np.add.reduce(slope, 1) - everything).tolist()
 
 
