@@ -11,6 +11,7 @@ from router.api.access import gateway_of, json_object, json_reply, principal_of
 from router.errors import IdempotencyMismatch
 from router.outcomes.feedback import MAX_BODY_BYTES, check_feedback, outcomes_of
 from router.outcomes.outcome import RELIABILITY, reliability
+from router.service.receipts import receipt_of
 from router.store import FEEDBACK, Taken
 from router.tenants.policy import rules_of
 from router.wire.idempotency import check_idempotency_key
@@ -30,7 +31,8 @@ async def feedback(request: Request) -> Response:
     given = headers.get(b"idempotency-key")
     named = None if given is None else check_idempotency_key(given)
     said = check_feedback(await json_object(request, max_bytes=MAX_BODY_BYTES))
-    await gateway.store.decisions.get(principal.tenant.id, said.decision_id)  # another tenant's is not found either
+    # Another tenant's is not found either.
+    await receipt_of(gateway.store.decisions, principal.tenant.id, said.decision_id)
     declared = gateway.settings.log.reliability
     told = outcomes_of(
         said,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
 from collections.abc import Mapping
@@ -20,10 +21,18 @@ from router.store.near import NearLook, Question
 from router.tenants.policy import Rules as TenantRules
 from router.wire.reading import Extensions
 
+_DECISION_ID = re.compile(r"dec_([0-9a-f]{11})[0-9a-f]{16}")
+
 
 def new_decision_id() -> str:
     """An id that sorts by time and cannot be guessed."""
     return f"dec_{time.time_ns() // 1_000_000:011x}{secrets.token_hex(8)}"
+
+
+def begun_at_s(decision_id: str) -> float | None:
+    """When a decision's request began, in seconds since the epoch; None where the id is not one of ours."""
+    made = _DECISION_ID.fullmatch(decision_id)
+    return None if made is None else int(made[1], 16) / 1000
 
 
 @dataclass(slots=True, kw_only=True)
