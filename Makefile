@@ -59,6 +59,7 @@ clean: ## remove what was installed and built
 
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "Rung needs Python 3.11, 3.12 or 3.13 on PATH (or: make PYTHON=/path/to/python3.12)"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { echo "Rung needs Python 3.11, 3.12 or 3.13, and $(PYTHON) is none of them"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.serve: requirements/serve.txt pyproject.toml | $(VENV)/bin/python

@@ -67,9 +67,10 @@ class Board:
             return f"it thinks for {rung.allowance:,} tokens, above the ceiling of {self.thinking:,}; raise it"
         floor, limit = self.wishes.min_quality, self.wishes.max_latency_s
         if floor is not None and rung.quality < floor and not named:
-            return f"its expected quality is {rung.quality:.0%}, below the floor of {floor:.0%}; lower the floor"
+            reached = f"its expected quality is {100 * rung.quality:.3g}%"
+            return f"{reached}, below the floor of {100 * floor:.3g}%; lower the floor"
         if limit is not None and (late := latency_s(rung, self.demand)) > limit and not named:
-            return f"it would take {late:.1f} s, above the ceiling of {limit:.1f} s; raise that"
+            return f"it would take {late:.3g} s, above the ceiling of {limit:.3g} s; raise that"
         return self._too_dear(rung)
 
     def _too_dear(self, rung: Rung) -> str:

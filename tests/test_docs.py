@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from router import errors
-from router.cli import build
+from router.cli.commands import build
 from router.configuration.live import configure
 from router.configuration.settings import Settings, load
 from router.tenants.declared import DEMO_TENANT

@@ -42,6 +42,10 @@ class DryRun:
             return decision
         return self.again(question, first, decision)
 
+    def with_all_callable(self) -> DryRun:
+        """The same as if every model of the ladder could be called."""
+        return replace(self, config=replace(self.config, ladder=_all_callable(self.config.ladder)))
+
     def at_first_sight(
         self, question: str, *, quality: float | None = None, max_cost_usd: float | None = None
     ) -> tuple[Estimate, Decision]:
@@ -95,11 +99,12 @@ def open_dry_run(*, keys_or_no_keys: bool = False) -> DryRun:
     """
     settings = configuration.load()
     chosen, config = settings.classifier, configure(settings, os.environ, None)
-    return DryRun(
-        config=replace(config, ladder=_all_callable(config.ladder)) if keys_or_no_keys else config,
+    dry = DryRun(
+        config=config,
         model=classifier.load(chosen.artefact, encoder=chosen.encoder),
         second=None if chosen.second_look is None else load_second_look(chosen.second_look),
     )
+    return dry.with_all_callable() if keys_or_no_keys else dry
 
 
 def _all_callable(ladder: Ladder) -> Ladder:

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from router.cli.numbers import finite
 from router.cli.session import with_store
 from router.configuration.ladder import build_ladder
 from router.configuration.settings import Settings
@@ -21,6 +22,8 @@ app = typer.Typer(
 
 DAY_S = 86_400.0
 HOUR_S = 3_600.0
+# A century: longer is "never", and beyond some ten thousand years no calendar can tell the day.
+MOST_DAYS = 36_500
 
 
 @app.command()
@@ -30,7 +33,10 @@ def create(
     name: Annotated[str, typer.Option(help="A name for people.")] = "",
     model: Annotated[list[str] | None, typer.Option(help="A model that it may use (repeat); default: all.")] = None,
     deny: Annotated[list[str] | None, typer.Option(help="A model that it may not use (repeat).")] = None,
-    days: Annotated[float | None, typer.Option(help="Days until it expires; default: never.")] = None,
+    days: Annotated[
+        float | None,
+        typer.Option(min=0, max=MOST_DAYS, callback=finite, help="Days until it expires; default: never."),
+    ] = None,
     feedback: Annotated[
         bool, typer.Option("--feedback", help="It may tell what became of answers, and spend nothing.")
     ] = False,
@@ -111,7 +117,12 @@ def revoke(
 @app.command()
 def rotate(
     key: Annotated[str, typer.Argument(help="The key's id: the part between rk_ and the secret.")],
-    hours: Annotated[float, typer.Option(min=0, help="How long the old one still works; default: not at all.")] = 0,
+    hours: Annotated[
+        float,
+        typer.Option(
+            min=0, max=24 * MOST_DAYS, callback=finite, help="How long the old one still works; default: not at all."
+        ),
+    ] = 0,
 ) -> None:
     """Make a key with the same rights in place of another, and print it."""
 

@@ -12,9 +12,10 @@ import typer
 from policies.cost import usd
 from policies.types import NANO_PER_USD
 from router.cli.session import with_store
-from router.configuration.settings import Settings
+from router.configuration.settings import ConfigError, Settings
 from router.store import Store
 from router.store.books import Proof
+from router.store.ledger_types import LARGEST_NANO
 from router.store.record import Entry
 
 app = typer.Typer(help="The books: prove them, export them, correct them, rebuild them.", no_args_is_help=True)
@@ -88,7 +89,7 @@ def restore(
     The store is given the name again that this gateway remembers for its books. What was spent after the export was
     made is not in it. API keys are not in it either: make new ones.
     """
-    entries = [Entry.load(line) for line in record.read_bytes().splitlines() if line]
+    entries = _entries(record)
 
     async def work(store: Store, settings: Settings) -> Proof:
         memory = settings.store.data_dir / "store" / "epoch"
@@ -99,6 +100,16 @@ def restore(
         return proof
 
     _tell(with_store(work))
+
+
+def _entries(record: Path) -> list[Entry]:
+    try:
+        entries = [Entry.load(line) for line in record.read_bytes().splitlines() if line]
+    except (ValueError, TypeError, KeyError, AttributeError):
+        raise ConfigError(f"{record}: is no record of a tenant; name what `rung ledger export` wrote") from None
+    if not entries:  # or the books would be opened anew, as if nothing had ever been spent
+        raise ConfigError(f"{record}: holds no entry; name what `rung ledger export` wrote")
+    return entries
 
 
 @app.command(context_settings={"ignore_unknown_options": True})  # or -0.25 would be one
@@ -125,6 +136,7 @@ def _signed_dollars(text: str) -> int:
         nano = Decimal(text.replace("$", "")) * NANO_PER_USD
     except InvalidOperation:
         nano = Decimal("NaN")
-    if not nano.is_finite() or nano != nano.to_integral_value():
-        raise typer.BadParameter(f"{text!r} is not an amount in dollars with at most nine decimals")
+    if not nano.is_finite() or nano != nano.to_integral_value() or abs(nano) > LARGEST_NANO:
+        most = LARGEST_NANO // NANO_PER_USD
+        raise typer.BadParameter(f"{text!r} is not an amount of up to {most:,} dollars with at most nine decimals")
     return int(nano)

@@ -13,8 +13,10 @@ import yaml
 from policies.cases import check_expected, differences
 from policies.errors import CatalogError
 from router.cli.dry import DryRun, open_dry_run
+from router.cli.numbers import finite
 from router.configuration.careful import doubts
 from router.configuration.settings import ConfigError
+from router.decision_log.place import check_place
 
 app = typer.Typer(help="The policy of rung.yaml: check it, and test what it decides.", no_args_is_help=True)
 
@@ -27,6 +29,7 @@ _FIELDS = {"name", "text", "expect", *_WISHES}
 def check() -> None:
     """Check rung.yaml: settings, models with their prices, and `policies:`. Ends with status 2 where it is wrong."""
     config = open_dry_run().config
+    check_place(config.settings)
     waiting = [model.id for model in config.ladder.catalog.models if not model.available]
     print(f"the configuration is good: {len(config.ladder.models)} models, policy version {config.policy.version}")
     for doubt in doubts(config.settings.tenants, config.ladder.models):
@@ -65,7 +68,9 @@ def test(cases: Annotated[Path, typer.Argument(help="A YAML file with the expect
 @app.command()
 def margins(
     questions: Annotated[Path, typer.Argument(help="A file with a question on each line.")],
-    quality: Annotated[float | None, typer.Option(min=0, max=1, help="The quality-cost dial, 0 to 1.")] = None,
+    quality: Annotated[
+        float | None, typer.Option(min=0, max=1, callback=finite, help="The quality-cost dial, 0 to 1.")
+    ] = None,
 ) -> None:
     """How many decisions are close, by margin, and how many of them a second look changes where one is configured.
 

@@ -7,26 +7,47 @@ from typing import Annotated, Any
 
 import typer
 
+from policies.errors import NotReachable
 from policies.receipt import menu
 from policies.types import Decision
-from router.cli.dry import open_dry_run
+from router.cli.dry import DryRun, open_dry_run
+from router.cli.numbers import finite
 
 
 def route(
     question: Annotated[str, typer.Argument(help="What a user might ask.")],
-    quality: Annotated[float | None, typer.Option(min=0, max=1, help="The quality-cost dial, 0 to 1.")] = None,
-    max_cost: Annotated[float | None, typer.Option(min=0, help="Ceiling on this request's cost, dollars.")] = None,
+    quality: Annotated[
+        float | None, typer.Option(min=0, max=1, callback=finite, help="The quality-cost dial, 0 to 1.")
+    ] = None,
+    max_cost: Annotated[
+        float | None, typer.Option(min=0, callback=finite, help="Ceiling on this request's cost, dollars.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole menu as JSON.")] = False,
 ) -> None:
     """Show which rung a question deserves, what it would cost, and why no other.
 
     Example: rung route "Prove that there are infinitely many primes congruent to 3 modulo 4."
     """
-    decision = open_dry_run().decide(question, quality=quality, max_cost_usd=max_cost)
+    decision, quote = _quoted(open_dry_run(), question, quality, max_cost)
     if as_json:
-        print(json.dumps(menu(decision), indent=2))
+        print(json.dumps(quote, indent=2))
     else:
-        _tell(decision, menu(decision))
+        _tell(decision, quote)
+
+
+def _quoted(
+    dry: DryRun, question: str, quality: float | None, max_cost: float | None
+) -> tuple[Decision, dict[str, Any]]:
+    """The decision and its menu; where nothing can be called, those that there would be with keys, and what lacks."""
+    try:
+        decision = dry.decide(question, quality=quality, max_cost_usd=max_cost)
+    except NotReachable as unreachable:
+        decision = dry.with_all_callable().decide(question, quality=quality, max_cost_usd=max_cost)
+        lacking = "; ".join(f"{model}: {reason}" for model, reason in unreachable.reasons.items())
+        quote = menu(decision)
+        rows = [{**row, "available": False} for row in quote["menu"]]
+        return decision, {**quote, "served_by": None, "served": f"by nobody for now: {lacking}", "menu": rows}
+    return decision, menu(decision)
 
 
 def _tell(decision: Decision, quote: dict[str, Any]) -> None:

@@ -28,8 +28,10 @@ from router.app import create_app
 from router.cli.banner import banner
 from router.cli.door import open_door
 from router.cli.session import reach_store
+from router.cli.telling import Twins, speak_through
 from router.configuration import settings as configuration
 from router.configuration.settings import ConfigError, Settings
+from router.decision_log.place import check_place
 from router.decision_log.process import WriterChild
 from router.estimation.second_look import check_second_look
 from router.resources.resources import Resources, inherited_resources, start_resources
@@ -59,6 +61,7 @@ def serve(
         RUNG_CONFIG=config, RUNG_SERVER__HOST=host, RUNG_SERVER__PORT=port, RUNG_SERVER__WORKERS=workers
     )
     check_second_look(settings.classifier.second_look)
+    check_place(settings)
     signal.signal(signal.SIGTERM, _leave)
     signal.signal(signal.SIGINT, _leave)
     with ExitStack() as stack:
@@ -122,6 +125,7 @@ class _Workers(Multiprocess):
         self._started = started
         self._warm: set[int | None] = set()
         self._announced = False
+        self._twins = Twins()
 
     def init_processes(self) -> None:
         """Start the workers deaf to Ctrl-C, which a terminal tells all: the supervisor ends them, and they drain."""
@@ -139,10 +143,18 @@ class _Workers(Multiprocess):
         for gone in before.difference(worker.pid for worker in self.processes):
             print(f"rung: worker {gone} has ended; another takes its place", file=sys.stderr, flush=True)
         while self._told.poll():
-            self._warm.add(int(self._told.recv_bytes()))
+            self._hear(self._told.recv_bytes().decode(errors="replace"))
         if not self._announced and self._warm.issuperset(worker.pid for worker in self.processes):
             self._announced = True
             _say_ready(self._started)
+
+    def _hear(self, told: str) -> None:
+        """A worker's process id alone says that it is ready; behind it stands what it has to say."""
+        worker, _, line = told.partition(" ")
+        if not line:
+            self._warm.add(int(worker))
+        elif self._twins.new(int(worker), line):
+            print(line, file=sys.stderr, flush=True)
 
 
 def _say_ready(started: float) -> None:
@@ -181,6 +193,7 @@ def worker_app(tell: Connection) -> FastAPI:
     parent = parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent,), name="rung-parent-watch", daemon=True).start()
+        speak_through(tell)
     return create_app(
         configuration.load(),
         inherited_resources(dict(os.environ)),

@@ -72,7 +72,13 @@ def build_ladder(
         ConfigError: an entry is wrong, or a model has no price; the message says how to mend it.
     """
     order = {tier: rank for rank, tier in enumerate(settings.tiers)}
-    entries = sorted(model_settings(settings, environ), key=lambda entry: order[entry.tier])
+    found = model_settings(settings, environ)
+    if strange := sorted({entry.tier for entry in found} - set(order)):
+        raise ConfigError(
+            f"tiers: without `models:` Rung makes the ladder itself, and needs a tier `{strange[0]}` for it: name your "
+            "models too (`rung init` writes down what there is), or leave `tiers` out"
+        )
+    entries = sorted(found, key=lambda entry: order[entry.tier])
     try:
         models = [_model(entry, environ) for entry in entries]
         catalog = Catalog(models)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 
-from router.configuration.section import IDENTIFIER, Probability, Section, Usd
+from router.configuration.section import IDENTIFIER, VARIABLE, Probability, Section, Usd
 
 
 class PriceSettings(Section):
@@ -49,6 +50,12 @@ class ReasoningSettings(Section):
     hard_cap: bool | None = None
 
 
+def _url(base: str | None) -> str | None:
+    if base is not None and not re.match(r"^https?://[^/\s]", base):
+        raise ValueError("must begin with https:// or http://, for example http://127.0.0.1:8000/v1")
+    return base
+
+
 class ModelSettings(Section):
     """One model of the ladder. Prices, windows and capabilities are seeded from LiteLLM's map where they are absent."""
 
@@ -56,8 +63,8 @@ class ModelSettings(Section):
     upstream: Annotated[str, Field(min_length=3)]
     tier: str
     api_key: SecretStr | None = None
-    api_key_env: str | None = None
-    api_base: str | None = None
+    api_key_env: Annotated[str | None, Field(pattern=VARIABLE)] = None
+    api_base: Annotated[str | None, AfterValidator(_url)] = None
     prices: PriceSettings | None = None
     # None: those of LiteLLM's map, where the prices are the map's too.
     price_rules: list[PriceRuleSettings] | None = None

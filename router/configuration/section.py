@@ -13,6 +13,18 @@ TENANT_ID = r"^[a-z0-9][a-z0-9_-]{0,62}(@[a-z0-9][a-z0-9_-]{0,62})?$"
 
 CHECKER = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 
+# The name of an environment variable. Mixed case is refused because a key that was written there by mistake has it, and
+# the name stands in banners, receipts and errors.
+VARIABLE = r"^([A-Z_][A-Z0-9_]{0,127}|[a-z_][a-z0-9_]{0,127})$"
+
+# What is said instead of a pattern.
+PATTERNS = {
+    IDENTIFIER: "must begin with a letter or digit and have letters, digits and ._:/@+- only, 128 at most",
+    TENANT_ID: "must have lower-case letters, digits, - and _ only, 63 at most; search@acme belongs to acme",
+    CHECKER: "must have lower-case letters, digits, - and _ only, 63 at most",
+    VARIABLE: "must be the name of an environment variable, such as OPENAI_API_KEY, and not the key itself",
+}
+
 Usd = Annotated[Decimal, Field(ge=0, max_digits=18, decimal_places=9)]
 
 Probability = Annotated[float, Field(ge=0, le=1)]

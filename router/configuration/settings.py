@@ -21,7 +21,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from router.configuration.log import LogSettings
 from router.configuration.models import ModelSettings
-from router.configuration.section import Probability, refuse_duplicates
+from router.configuration.section import PATTERNS, Probability, refuse_duplicates
 from router.configuration.serving import (
     AlertSettings,
     CacheSettings,
@@ -32,6 +32,7 @@ from router.configuration.serving import (
     SessionSettings,
     StoreSettings,
 )
+from router.configuration.strict_yaml import read
 from router.configuration.tenants import TenantSettings, require_organisations
 
 
@@ -56,7 +57,7 @@ class Settings(BaseSettings):
     alerts: AlertSettings = AlertSettings()
     registry: RegistrySettings = RegistrySettings()
     quality: Probability = 0.5
-    tiers: list[str] = ["economy", "standard", "premium"]
+    tiers: Annotated[list[str], Field(min_length=1)] = ["economy", "standard", "premium"]
     models: list[ModelSettings] = []
     tenants: list[TenantSettings] = []
     # The operator's knobs of the decision, checked by `policies.declared` (docs/policy.md).
@@ -67,6 +68,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        refuse_duplicates("tiers", self.tiers)
         refuse_duplicates("models", [m.id for m in self.models])
         refuse_duplicates("tenants", [t.id for t in self.tenants])
         require_organisations([t.id for t in self.tenants])
@@ -127,7 +129,7 @@ def configured_path(environ: Mapping[str, str]) -> Path | None:
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = read(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file. `rung init` writes one; RUNG_CONFIG names another.") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -171,5 +173,7 @@ def _explain(error: ValidationError, file: Path | None) -> str:
             meant = get_close_matches(str(item["loc"][-1]), _names(), n=1, cutoff=_ALIKE)
             perhaps = f"perhaps {meant[0]}? Remove it or mend" if meant else "remove it or mend"
             message = f"is not a setting of Rung; {perhaps} its spelling (docs/reference/settings.md lists all)"
+        if item["type"] == "string_pattern_mismatch":
+            message = PATTERNS.get(item.get("ctx", {}).get("pattern", ""), message)
         lines.append(f"  {place}: {message}")
     return "\n".join(lines)

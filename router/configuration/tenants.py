@@ -75,6 +75,14 @@ class TenantSettings(TenantPolicy):
     requests_per_minute: Annotated[int, Field(ge=1)] | None = None
     tokens_per_minute: Annotated[int, Field(ge=1)] | None = None
 
+    @model_validator(mode="after")
+    def _one_budget_a_window(self) -> Self:
+        windows = [budget.window for budget in self.budgets]
+        for window in windows:
+            if windows.count(window) > 1:
+                raise ValueError(f"budgets: there are two of window `{window}`, and only one can hold: leave one out")
+        return self
+
 
 def require_organisations(tenants: list[str]) -> None:
     """Raise ValueError where a member `team@organisation` is declared without its organisation."""

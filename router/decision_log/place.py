@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from router.configuration.settings import Settings
+from router.configuration.settings import ConfigError, Settings
 
 OFF = "off"
 # A put to these is seen whole or not at all; elsewhere a file is written beside its place and renamed into it.
@@ -27,6 +27,18 @@ def log_url(settings: Settings) -> str | None:
     if named is not None:
         return None if named == OFF else named
     return None if settings.store.url is not None else str(settings.store.data_dir.absolute() / "log")
+
+
+def check_place(settings: Settings) -> None:
+    """See that there is a way to where the log shall lie, without going it. Raises ConfigError."""
+    if settings.log.url is None or "://" not in settings.log.url:
+        return  # a folder; importing the library of the others takes a tenth of a second
+    try:
+        if (url := log_url(settings)) is not None:
+            Place(url)
+    except (ValueError, ImportError) as error:
+        remedy = "name a folder, `off`, or a URL whose fsspec package is installed"
+        raise ConfigError(f"log.url: {error}; {remedy}") from None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

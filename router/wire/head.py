@@ -7,6 +7,7 @@ here. Bodies have their own bounds (`router.wire.body`).
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from http import HTTPStatus
 
@@ -15,6 +16,11 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from router.wire.body import WHOLE
 from router.wire.errors import error_body
+
+# What the server itself has to say. Its warnings are about what clients send, and anybody can send anything.
+_SERVER = logging.getLogger("rung.server")
+_SERVER.setLevel(logging.ERROR)
+log = logging.getLogger("rung.head")
 
 # Far above `router.middleware.MAX_HEADER_BYTES`, which answers a head that is only too large; this one ends a flood.
 MAX_HEAD_BYTES = 128 * 1024
@@ -41,6 +47,7 @@ class BoundedHead(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client is there."""
+        self.logger = _SERVER
         super().connection_made(transport)
         self._await_head()
 
@@ -85,6 +92,7 @@ class BoundedHead(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """What is no HTTP gets its answer in the shape of all errors."""
+        log.debug("a client's bytes are no HTTP: %s", msg)
         self._refuse(400, "invalid_http", msg)
 
     def _await_head(self) -> None:

@@ -127,7 +127,7 @@ def test_a_deadline_that_nothing_keeps_is_refused_with_the_reason_and_a_named_mo
     free = caller("free")
     refused = free.route(HARD, rung={"max_latency_s": 0.01})
     assert refused.status_code == 400
-    assert "above the ceiling of 0.0 s" in refused.json()["error"]["message"]
+    assert "above the ceiling of 0.01 s" in refused.json()["error"]["message"]
     assert free.choice(HARD, model="large", rung={"max_latency_s": 0.01})["model"] == "large"
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,8 +14,9 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from router.cli import build, main
+from router.cli import main
 from router.cli.banner import banner
+from router.cli.commands import build
 from router.configuration.ladder import build_ladder
 from router.configuration.settings import Settings
 from router.resources.resources import Resources
@@ -274,6 +277,15 @@ def test_an_emptied_store_is_restored_from_exports(folder: Path) -> None:
         (["tenants", "set-budget", "acme", "-5"], "-5"),
         (["cache", "saved", "acme", "--month", "11-2026"], "is not a month"),
         (["logs", "export", "--out", "november.csv"], ".parquet or .jsonl"),
+        (["route", "x", "--max-cost", "nan"], "nan is not a number"),
+        (["route", "x", "--quality", "nan"], "nan is not a number"),
+        (["keys", "create", "acme", "--days", "-1"], "-1.0 is not in the range"),
+        (["keys", "create", "acme", "--days", "nan"], "nan is not a number"),
+        (["keys", "create", "acme", "--days", "1e300"], "is not in the range"),
+        (["keys", "rotate", "abc", "--hours", "nan"], "nan is not a number"),
+        (["ledger", "adjust", "acme", "1e30", "--reason", "x", "--by", "me", "--reference", "r"], "up to 9,007,199"),
+        (["ledger", "restore", "acme", __file__], "is no record of a tenant"),
+        (["ledger", "restore", "acme", "/dev/null"], "holds no entry"),
     ],
     ids=" ".join,
 )
@@ -308,9 +320,52 @@ def test_a_model_without_a_price_is_named(
     assert "price" in told
 
 
+def test_a_log_without_a_way_to_it_is_told_before_anything_is_started(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "rung.yaml").write_text("log: {url: 'nosuch://bucket'}")
+    for command in (["policy", "check"], ["serve"]):
+        assert "log.url: Protocol not known: nosuch; name a folder" in refused(capsys, monkeypatch, *command)
+
+
+def test_tiers_that_the_ladder_of_the_environment_has_not_are_told(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "rung.yaml").write_text("tiers: [small, large]")
+    assert "name your models too" in refused(capsys, monkeypatch, "models", "list")
+
+
+def test_route_shows_the_ladder_where_nothing_can_be_called(folder: Path) -> None:
+    keyless = {name: value for name, value in PRICED.items() if name != "api_key"}
+    (folder / "rung.yaml").write_text(yaml.safe_dump({"models": [{**keyless, "api_key_env": "NOBODY_SETS_IT"}]}))
+    told = run("route", "What is two and two?")
+    assert "choice      premium: m, no thinking" in told
+    assert "served      by nobody for now: m: no key for it (set NOBODY_SETS_IT)" in told
+    quote = json.loads(run("route", "--json", "What is two and two?"))
+    assert (quote["choice"]["model"], quote["served_by"]) == ("m", None)
+    assert {row["available"] for row in quote["menu"]} == {False}
+
+
+def test_ctrl_c_while_the_command_is_imported_ends_it_without_a_word(folder: Path) -> None:
+    # An import that never ends, in front of the first one of all.
+    (folder / "typer.py").write_text("print('importing', flush=True)\nwhile True: pass\n")
+    with subprocess.Popen(
+        [sys.executable, "-c", "from router.cli import main; main()"],
+        env={**os.environ, "PYTHONPATH": str(folder)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as command:
+        assert command.stdout is not None
+        assert command.stdout.readline() == "importing\n"
+        command.send_signal(signal.SIGINT)
+        assert command.communicate(timeout=30) == ("", "")
+    assert command.returncode == -signal.SIGINT
+
+
 def test_importing_the_application_imports_neither_torch_nor_litellm() -> None:
     code = (
-        "import sys; sys.modules['torch'] = None; import router.app, router.cli;"
+        "import sys; sys.modules['torch'] = None; import router.app, router.cli.commands;"
         "print([name for name in ('litellm', 'sentence_transformers', 'pandas', 'sklearn') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

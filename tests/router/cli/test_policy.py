@@ -8,7 +8,8 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from router.cli import build, policy
+from router.cli import policy
+from router.cli.commands import build
 from router.configuration.settings import ConfigError
 from tests.gateway import fake_ladder
 from tests.second_looks import static_in_place_of_a_transformer

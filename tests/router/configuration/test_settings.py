@@ -84,6 +84,19 @@ MODEL = "{id: a, upstream: openai/x, tier: economy}"
         ("tenants: [{id: a, budgets: [{limit_usd: -1}]}]", ["tenants.0.budgets.0.limit_usd", "0 is the first"]),
         ("- a list", ["must be a mapping"]),
         ("a: [", ["is not valid YAML"]),
+        ("tenants: []\nquality: 0.1\ntenants: []", ["is not valid YAML", "`tenants` stands there twice", "line 3"]),
+        ("tenants: [{id: a, name: x, name: y}]", ["`name` stands there twice"]),
+        ("tiers: []", ["tiers", "at least 1 item"]),
+        ("tiers: [a, a]", ["tiers: `a` stands there twice"]),
+        (
+            "tenants: [{id: a, budgets: [{limit_usd: 5}, {limit_usd: 6}]}]",
+            ["tenants.0", "two of window `month`, and only one can hold"],
+        ),
+        ("models: [{id: a b, upstream: openai/x, tier: economy}]", ["models.0.id: must begin with a letter or digit"]),
+        (
+            "models: [{id: a, upstream: openai/x, tier: economy, api_base: 'my server:8000'}]",
+            ["models.0.api_base: must begin with https://"],
+        ),
         ("a: !!python/object/apply:os.system [ls]", ["is not valid YAML"]),
     ],
 )
@@ -115,6 +128,22 @@ def test_a_named_file_that_is_not_there_or_not_text_is_an_error(folder: Path) ->
     (folder / "binary.yaml").write_bytes(b"\xff\xfe\xff")
     with pytest.raises(ConfigError, match="cannot be read"):
         settings.load(folder / "binary.yaml")
+
+
+@pytest.mark.parametrize("key", ["sk-proj-abc", "AIzaSyD3xyz", "gsk_8fGhJ", "MY KEY", ""])
+def test_a_key_where_its_variable_belongs_is_refused_and_not_repeated(key: str) -> None:
+    write(f"models: [{{id: a, upstream: openai/x, tier: economy, api_key_env: '{key}'}}]")
+    with pytest.raises(ConfigError, match="must be the name of an environment variable") as caught:
+        settings.load()
+    assert not key or key not in str(caught.value)
+
+
+def test_a_mapping_s_merged_names_may_be_overridden() -> None:
+    write(
+        "models:\n  - &own {id: a, upstream: hosted_vllm/x, tier: economy, ability: 0.4}\n"
+        "  - {<<: *own, id: b}\n  - {<<: *own, id: c, ability: 0.5}\n"
+    )
+    assert [(model.id, model.ability) for model in settings.load().models] == [("a", 0.4), ("b", 0.4), ("c", 0.5)]
 
 
 def test_no_secret_is_shown() -> None:

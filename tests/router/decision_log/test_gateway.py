@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from classifier import load_default
 from policies.word_runs import read_runs
-from router.cli import build
+from router.cli.commands import build
 from router.testing import FakeUpstream
 from tests.gateway import Running, fake_settings, running
 from tests.router.api.conftest import Loop

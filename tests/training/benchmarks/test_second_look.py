@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from typer.testing import CliRunner
 
-from router.cli import build
+from router.cli.commands import build
 from tests.training.results import made_up
 from tests.training.test_second_look import LetterCounter
 from training.benchmarks.second_look import GRID, sent

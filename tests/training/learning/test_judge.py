@@ -171,7 +171,7 @@ def test_the_command_labels_logged_questions_through_the_gateway(
 ) -> None:
     import httpx
 
-    from router.cli import build
+    from router.cli.commands import build
 
     folder = gateway.settings.store.data_dir.parent
     monkeypatch.chdir(folder)
