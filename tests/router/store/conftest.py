@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from router.store import State, Store, embedded, names
+from router.store import Ledger, State, Store, embedded, names
 from router.store.connection import Connection, Executor
 from router.store.scripts import Ask, ignore, text
 from tests import store_servers
+from tests.router.store.ledgers import opened_ledger
 from tests.store_servers import PATIENT_S, opened
 
 
@@ -42,6 +43,12 @@ async def store(server: embedded.EmbeddedServer, connection: Connection) -> Asyn
     """The whole store on an empty server, without background work."""
     async with opened(server.url) as store:
         yield store
+
+
+@pytest.fixture
+async def ledger(connection: Connection) -> Ledger:
+    """See `opened_ledger`."""
+    return await opened_ledger(connection)
 
 
 @pytest.fixture
