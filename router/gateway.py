@@ -17,6 +17,7 @@ from router.configuration import settings as configuration
 from router.configuration.ladder import Ladder
 from router.configuration.live import Live, configure
 from router.configuration.settings import Settings
+from router.decision_log.entry import Logging
 from router.decision_log.place import log_url
 from router.dispatch.dispatcher import Dispatcher
 from router.dispatch.health import Health
@@ -30,9 +31,11 @@ from router.outcomes.checkers import make_checkers
 from router.resources.pepper import read_pepper
 from router.resources.resources import Resources
 from router.service.answering import Answering
+from router.service.deciding import Deciding
+from router.service.intake import Intake
 from router.service.looking import Looking
 from router.service.once import Once
-from router.service.semantics import may_be_asked
+from router.service.semantics import Semantics, may_be_asked
 from router.service.service import Service
 from router.service.shadowing import Shadowing
 from router.store import Store
@@ -64,6 +67,7 @@ class Gateway:
     health: Health
     aftermath: Aftermath | None = None
     classifiers: ClassifierWatch | None = None
+    looking: Looking | None = None
     draining: bool = False
     warmed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -93,18 +97,22 @@ async def open_gateway(settings: Settings, resources: Resources, metrics: Metric
     dispatcher = Dispatcher(upstream, _failure_counter(metrics), breakers)
     aftermath = _aftermath(settings, store, metrics)
     alerting = Alerting(store, metrics, lambda: live.current.settings.alerts)
+    answering = Answering(dispatcher=dispatcher, settler=settler, metrics=metrics, aftermath=aftermath)
+    looking = await _open_looking(settings, metrics, stack)
+    semantics = Semantics(pepper)
     service = Service(
-        live=live,
         store=store,
-        estimator=estimator,
-        answering=Answering(dispatcher=dispatcher, settler=settler, metrics=metrics, aftermath=aftermath),
+        intake=Intake(live=live, pepper=pepper, semantics=semantics, logging=_logging(settings, pepper)),
+        deciding=Deciding(
+            estimator=estimator,
+            health=breakers,
+            metrics=metrics,
+            answering=answering,
+            shadowing=shadowing,
+            looking=looking,
+        ),
+        answering=answering,
         metrics=metrics,
-        health=breakers,
-        pepper=pepper,
-        logging=log_url(settings) is not None,
-        word_runs=settings.log.word_runs,
-        shadowing=shadowing,
-        looking=await _open_looking(settings, metrics, stack),
         refused=alerting.refused,
     )
     gateway = Gateway(
@@ -118,9 +126,10 @@ async def open_gateway(settings: Settings, resources: Resources, metrics: Metric
         health=breakers,
         aftermath=aftermath,
         classifiers=watch,
+        looking=looking,
     )
     if may_be_asked(settings):
-        reader = await asyncio.to_thread(lambda: service.semantics.reader)
+        reader = await asyncio.to_thread(lambda: semantics.reader)
         await store.search_near(reader.dimensions)
     stack.push_async_callback(_drain, gateway)
     stack.callback(_thaw, gc.get_threshold())
@@ -164,6 +173,12 @@ async def _open_looking(settings: Settings, metrics: Metrics, stack: AsyncExitSt
     looks = SecondLooks(second, within_s=chosen.within_ms / 1000, recent=settings.classifier.recent_scores)
     stack.callback(looks.close)
     return Looking(looks, metrics, margin=chosen.margin)
+
+
+def _logging(settings: Settings, pepper: bytes) -> dict[bool, Logging]:
+    """What the decision log keeps, by whether a tenant allows texts; nothing where there is no log."""
+    kept = () if log_url(settings) is None else (False, True)
+    return {text: Logging(pepper=pepper, keep_text=text, hash_runs=settings.log.word_runs) for text in kept}
 
 
 def _breakers(live: Live, metrics: Metrics) -> Health:

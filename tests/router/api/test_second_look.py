@@ -34,7 +34,7 @@ def running_gateway(shared_upstream: FakeUpstream, tmp_path_factory: pytest.Temp
 @pytest.fixture
 def looks(running_gateway: Running) -> Iterator[SecondLooks]:
     """The gateway's second looks, as they were afterwards."""
-    looking = running_gateway.gateway.service.looking
+    looking = running_gateway.gateway.looking
     assert looking is not None
     made = looking.looks
     before = made.second, made.within_s
