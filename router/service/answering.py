@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 import orjson
 
 from policies.candidates import room
-from policies.cost import prices_at
 from policies.receipt import receipt
 from policies.types import Attempt, Decision
 from router.configuration.serving import HedgingSettings
@@ -21,21 +20,30 @@ from router.dispatch.dispatcher import Dispatcher, Opened, Trail
 from router.dispatch.hedging import Terms
 from router.dispatch.speeds import Speeds
 from router.errors import DRAINING, Draining, RungError, UpstreamError
-from router.money.billing import Bill, bill, with_lost
+from router.money.billing import Bill, with_lost
 from router.money.settlement import Ending, Settler
 from router.outcomes.aftermath import MAX_STREAM_BYTES, Aftermath, Answered
-from router.service.records import answered, failed, remembered
+from router.service.ending import (
+    bill_of,
+    cost_of,
+    ending_of,
+    given_up,
+    landing,
+    places_back,
+    receipt_of,
+    session_note,
+    unpack,
+)
+from router.service.records import remembered
 from router.service.reply import Reply
-from router.service.sessions import dump, left
 from router.service.streaming import DONE, EventStream, frame
 from router.service.turn import Turn, reply_headers, saved_header
-from router.store import Answer, Hold, Places, Receipt, SessionNote
+from router.store import Hold, Places
 from router.store.savings import Saving
 from router.telemetry import Metrics
 from router.upstream.tally import Tally
 from router.upstream.types import Usage
 from router.wire.errors import as_sse
-from router.wire.reading import input_chars
 from router.wire.replay import Recorder, chunks_of, completion_with, worth_keeping
 from router.wire.thinking import carries_thinking, without_thinking
 
@@ -69,13 +77,13 @@ class Answering:
         """The answer to an equal request, or to a question that asks the same (`turn.cache` says so), at no cost."""
         turn.cache = "semantic" if turn.cache == "semantic" else "hit"
         turn.overhead_s = turn.elapsed_s()
-        model, saved_nano, answer = _unpack(answer)
+        model, saved_nano, answer = unpack(answer)
         completion = orjson.loads(answer)
         tenant = turn.principal.tenant.id
         self._metrics.remembered(cache=turn.cache, tenant=tenant, saved_nano=saved_nano)
         saving = Saving(kind=turn.cache, nano=saved_nano, month=time.strftime("%Y-%m", time.gmtime()))
-        receipt = _receipt(turn, remembered(turn, model, saved_nano))
-        self._settler.note(tenant, receipt, _places_back(turn), _landing(turn, None), saving)
+        receipt = receipt_of(turn, remembered(turn, model, saved_nano))
+        self._settler.note(tenant, receipt, places_back(turn), landing(turn, None), saving)
         headers = reply_headers(turn, model=model, tier=CACHED_TIER, attempts=0, allowance=0, cost_nano=0)
         headers |= saved_header(saved_nano)
         if turn.wants_stream:
@@ -91,13 +99,13 @@ class Answering:
     def give_back(self, turn: Turn) -> None:
         """Free the places that the limits gave to a request which makes no call."""
         if turn.rules or turn.leads:
-            self._settler.note(turn.principal.tenant.id, None, _places_back(turn), _landing(turn, None))
+            self._settler.note(turn.principal.tenant.id, None, places_back(turn), landing(turn, None))
 
     def land(self, turn: Turn) -> None:
         """Let the requests that wait for this one's answer go on by themselves."""
         if turn.leads:
             self._settler.note(
-                turn.principal.tenant.id, None, Places(request_id=turn.id, rules=()), _landing(turn, None)
+                turn.principal.tenant.id, None, Places(request_id=turn.id, rules=()), landing(turn, None)
             )
 
     def release(self, reserving: Awaitable[Hold]) -> None:
@@ -119,7 +127,7 @@ class Answering:
         served = await self._dispatched(self._dispatcher.complete, turn, decision, hold, course)
         reply, trail = served.reply, served.trail
         self._note_speed(turn, trail, reply.usage, began)
-        charge = with_lost(self._bill(turn, trail.attempt, reply.usage, reply.output_chars), trail.lost_nano)
+        charge = with_lost(bill_of(turn, trail.attempt, reply.usage, reply.output_chars), trail.lost_nano)
         keep = turn.answer_key is not None and worth_keeping(reply.body, reply.finish_reason)
         answer, finish = reply.body if keep else None, reply.finish_reason
         self._settler.end_soon(hold, lambda: self._ending(turn, trail, charge, finish, answer), trail.spare)
@@ -139,7 +147,7 @@ class Answering:
         course, began = self._course(turn, hold), time.monotonic()
         opened = await self._dispatched(self._dispatcher.open, turn, decision, hold, course)
         tally, attempt, lost = opened.stream.tally, opened.trail.attempt, opened.trail.lost_nano
-        self._settler.watch(hold, lambda: lost + self._bill(turn, attempt, tally.usage, tally.output_chars).cost_nano)
+        self._settler.watch(hold, lambda: lost + bill_of(turn, attempt, tally.usage, tally.output_chars).cost_nano)
         frames = self._frames(turn, opened, hold, began)
         await anext(frames)  # only a generator that is under way settles when it is closed
         return EventStream(frames, self._headers(turn, opened.trail, None), farewell=_FAREWELL)
@@ -183,7 +191,7 @@ class Answering:
         models = turn.config.ladder.models
         return Course(
             hold=hold,
-            cost=lambda lost: self._cost_of(turn, lost),
+            cost=lambda lost: cost_of(turn, lost),
             more=self._settler.reserve_more,
             room=lambda model: room(models[model], turn.demand),
             bodies=self._bodies(turn),
@@ -200,14 +208,9 @@ class Answering:
 
     def release_session(self, turn: Turn) -> None:
         """Give back what was taken of the session's money for a call that is not made."""
-        note = _session_note(turn, cost_nano=0)
+        note = session_note(turn, cost_nano=0)
         if note is not None:
             self._settler.note_session(turn.principal.tenant.id, note)
-
-    def _cost_of(self, turn: Turn, lost: Lost) -> int:
-        if lost.usage is None:
-            return lost.attempt.expected_cost_nano
-        return self._bill(turn, lost.attempt, lost.usage, lost.output_chars).cost_nano
 
     async def _frames(self, turn: Turn, opened: Opened, hold: Hold, began: float) -> AsyncGenerator[bytes]:
         """Once b"" and then the client's frames. Settled as the end is told, or when the client leaves."""
@@ -252,7 +255,7 @@ class Answering:
 
     def _charge(self, turn: Turn, opened: Opened) -> Bill:
         tally = opened.stream.tally
-        charge = self._bill(turn, opened.trail.attempt, tally.usage, tally.output_chars)
+        charge = bill_of(turn, opened.trail.attempt, tally.usage, tally.output_chars)
         return with_lost(charge, opened.trail.lost_nano)
 
     def _stream_ending(self, turn: Turn, opened: Opened, charge: Bill, recorder: Recorder | None) -> Ending:
@@ -262,29 +265,9 @@ class Answering:
         finish = opened.stream.tally.finish_reason if recorder is not None else "interrupted"
         return self._ending(turn, opened.trail, charge, finish, answer)
 
-    def _bill(self, turn: Turn, attempt: Attempt, usage: Usage, output_chars: int) -> Bill:
-        model = turn.config.ladder.models[attempt.model]
-        prices = attempt.prices or model.prices
-        if model.price_rules and usage.input is not None:  # the plan knew a bound of the prompt's length only
-            now_s = turn.inputs.now_s if turn.inputs is not None else None
-            prices = prices_at(model, input_tokens=usage.input, now_s=now_s)
-        sent = 0 if usage.input is not None else input_chars(turn.request)  # reading it all again is for estimates
-        return bill(prices, usage, input_chars=sent, output_chars=output_chars)
-
     def _ending(self, turn: Turn, trail: Trail, charge: Bill, finish: str | None, answer: bytes | None) -> Ending:
         self._count(turn, trail.attempt, charge)
-        return Ending(
-            session=_session_note(turn, charge.cost_nano, trail.attempt.model, charge.usage, finish),
-            cost_nano=charge.cost_nano,
-            estimated=charge.estimated,
-            receipt=_receipt(turn, answered(turn, trail, charge, finish)),
-            answer=_landing(turn, None if answer is None else _pack(trail.attempt.model, charge.cost_nano, answer)),
-            places=self._places(turn, charge.usage),
-        )
-
-    def _places(self, turn: Turn, usage: Usage) -> Places:
-        used = (usage.input or 0) + (usage.output or 0)
-        return Places(request_id=turn.id, rules=turn.rules, extra_tokens=used - turn.demand.input_tokens)
+        return ending_of(turn, trail, charge, finish, answer)
 
     def _give_up(self, turn: Turn, decision: Decision, hold: Hold, error: BaseException, course: Course) -> None:
         """Book what calls without an answer may have cost.
@@ -294,15 +277,7 @@ class Answering:
         """
         if course.current is not None and isinstance(error, asyncio.CancelledError):
             course.lost.append(Lost(attempt=course.current))
-        last = course.tried[-1].attempt if course.tried else decision.plan[0]
-        ending = Ending(
-            cost_nano=course.lost_nano,
-            estimated=bool(course.lost),
-            receipt=_receipt(turn, failed(turn, course.current or last, error, course)),
-            answer=_landing(turn, None),
-            places=Places(request_id=turn.id, rules=turn.rules),
-            session=_session_note(turn, course.lost_nano),
-        )
+        ending = given_up(turn, decision, error, course)
         self._settler.end_soon(hold, lambda: ending, tuple(course.spare))
 
     def _usage_event(self, turn: Turn, tally: Tally, charge: Bill, attempt: Attempt) -> bytes:
@@ -357,54 +332,6 @@ def _hedging(said: HedgingSettings) -> Terms | None:
     if not said.enabled:
         return None
     return Terms(quantile=said.quantile, least_delay_s=said.least_delay_s, share=said.share)
-
-
-def _landing(turn: Turn, content: bytes | None) -> Answer | None:
-    """What the cache is told at the end: the answer, if it may be kept, and that nobody need wait any longer."""
-    if turn.answer_key is None or (content is None and not turn.leads):
-        return None
-    return Answer(
-        key=turn.answer_key,
-        content=content,
-        ttl_s=turn.config.settings.cache.ttl_s,
-        leader=turn.id if turn.leads else None,
-        near=turn.near,
-    )
-
-
-def _session_note(
-    turn: Turn, cost_nano: int, model: str = "", usage: Usage | None = None, finish: str | None = None
-) -> SessionNote | None:
-    """What a request leaves of its session; without an answer only its money changes, and its failures."""
-    sitting = turn.sitting
-    if sitting is None:
-        return None
-    state = dump(sitting.state) if usage is None else left(sitting.state, model, usage, finish, time.time())
-    return SessionNote(
-        name=turn.session,
-        ttl_s=turn.config.settings.sessions.ttl_s,
-        state=state,
-        extra_nano=cost_nano - sitting.taken_nano,
-    )
-
-
-def _pack(model: str, cost_nano: int, answer: bytes) -> bytes:
-    """An answer as the cache keeps it: after a line with the catalogue's name of who gave it, and what it cost."""
-    return f"{model} {cost_nano}\n".encode() + answer
-
-
-def _unpack(kept: bytes) -> tuple[str, int, bytes]:
-    head, _, answer = kept.partition(b"\n")
-    model, _, cost_nano = head.decode().partition(" ")  # answers of an earlier version name no cost
-    return model, int(cost_nano or 0), answer
-
-
-def _receipt(turn: Turn, content: bytes) -> Receipt:
-    return Receipt(decision_id=turn.id, content=content, attachment=turn.reading)
-
-
-def _places_back(turn: Turn) -> Places:
-    return Places(request_id=turn.id, rules=turn.rules, extra_tokens=-turn.demand.input_tokens)
 
 
 async def _replayed(turn: Turn, completion: dict[str, Any]) -> AsyncGenerator[bytes]:
