@@ -76,12 +76,6 @@ def clean_environment(home: Path, **extra: str) -> dict[str, str]:
     return {"HOME": str(home), "PATH": os.environ["PATH"], **patient, **extra}
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def until(condition: Callable[[], bool], what: str, within_s: float = WITHIN_S) -> None:
     deadline = time.monotonic() + within_s
     while not condition():
@@ -137,7 +131,7 @@ def serving(
     log = folder / "serve.log"
     with log.open("wb") as output:
         popen = subprocess.Popen(
-            [rung(), "serve", "--port", str(free_port()), *arguments],
+            [rung(), "serve", "--port", "0", *arguments],
             cwd=folder,
             env=clean_environment(folder, **(environment or {})),
             stdout=output,

@@ -16,14 +16,13 @@ import pytest
 import yaml
 
 from router.testing import Answer, FakeUpstream
-from tests.patience import Stopwatch
+from tests.patience import PATIENCE_S, Stopwatch
 from tests.serving import (
     CLIENT,
     WITHIN_S,
     Process,
     alive,
     clean_environment,
-    free_port,
     is_ready,
     one_model,
     rung,
@@ -34,8 +33,10 @@ from tests.serving import (
 pytestmark = pytest.mark.e2e
 
 
-def started(folder: Path, upstream: FakeUpstream, *arguments: str) -> AbstractContextManager[Process]:
-    settings = {"models": [one_model(upstream.openai_base)], "server": {"drain_timeout_s": 3}}
+def started(
+    folder: Path, upstream: FakeUpstream, *arguments: str, drain_s: float = 3
+) -> AbstractContextManager[Process]:
+    settings = {"models": [one_model(upstream.openai_base)], "server": {"drain_timeout_s": drain_s}}
     return serving(folder, *arguments, settings=settings)
 
 
@@ -68,7 +69,7 @@ async def test_a_stopped_gateway_lets_its_streams_end_books_them_and_exits_with_
     async with FakeUpstream(
         Answer(text="one two three", between=gate, input_tokens=1000, output_tokens=500)
     ) as upstream:
-        manager = started(tmp_path, upstream)
+        manager = started(tmp_path, upstream, drain_s=PATIENCE_S)
         process = await asyncio.to_thread(manager.__enter__)
         try:
             async with begun(process) as reply:
@@ -108,7 +109,7 @@ def test_ctrl_c_while_workers_start_ends_all_without_a_word(tmp_path: Path) -> N
     (tmp_path / "rung.yaml").write_text(yaml.safe_dump({"models": [one_model("http://127.0.0.1:1/v1")]}))
     log = tmp_path / "serve.log"
     with log.open("wb") as output:
-        command = [rung(), "serve", "--port", str(free_port()), "--workers", "2"]
+        command = [rung(), "serve", "--port", "0", "--workers", "2"]
         environment = clean_environment(tmp_path)
         popen = subprocess.Popen(
             command, cwd=tmp_path, env=environment, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
@@ -158,7 +159,8 @@ async def test_a_killed_worker_is_replaced_and_nobody_else_notices(tmp_path: Pat
                 until, lambda: len(process.workers()) == 2 and workers[0] not in process.workers(), "a new one"
             )
             await beside(until, lambda: process.ask("hello").status_code == 200, "an answer")
-            assert f"worker {workers[0]} has ended; another takes its place" in process.log
+            line = f"worker {workers[0]} has ended; another takes its place"
+            await beside(until, lambda: line in process.log, "the supervisor's line, after its doing")
             process.popen.send_signal(signal.SIGTERM)
             assert await asyncio.to_thread(process.popen.wait, WITHIN_S) == 0
             assert "Traceback" not in process.log

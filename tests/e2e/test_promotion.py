@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import subprocess
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -13,13 +12,12 @@ from typing import Any
 
 import aiohttp
 import pytest
-import yaml
 
 from router.testing import FakeUpstream
 from tests.gateway import fake_ladder
 from tests.patience import PATIENCE_S, Stopwatch
 from tests.router.registries import opinion, registry
-from tests.serving import clean_environment, free_port, is_ready, rung, until
+from tests.serving import serving
 
 pytestmark = pytest.mark.e2e
 
@@ -77,27 +75,13 @@ async def served(folder: Path, upstream: FakeUpstream) -> AsyncGenerator[Served]
         "server": {"workers": 2, "drain_timeout_s": 3, "admin_key": ADMIN_KEY},
         "registry": {"folder": str(writer.folder), "public_keys": [public], "signing_key": str(private)},
     }
-    (folder / "rung.yaml").write_text(yaml.safe_dump(settings))
-    log, port = folder / "serve.log", free_port()
-    with log.open("wb") as output:
-        process = subprocess.Popen(  # noqa: ASYNC220 - it starts at once
-            [rung(), "serve", "--port", str(port)],
-            cwd=folder,
-            env=clean_environment(folder),
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-    url = f"http://127.0.0.1:{port}"
+    manager = serving(folder, settings=settings, stop_s=PATIENCE_S)
+    process = await asyncio.to_thread(manager.__enter__)
     try:
-        await asyncio.to_thread(until, lambda: is_ready(url) or process.poll() is not None, "readiness")
-        key = re.findall(r"OPENAI_API_KEY=(\S+)", log.read_text())
-        assert key, log.read_text()
-        assert process.poll() is None, log.read_text()
-        async with aiohttp.ClientSession(headers={"authorization": f"Bearer {key[0]}"}) as session:
-            yield Served(url=url, session=session)
+        async with aiohttp.ClientSession(headers=process.headers) as session:
+            yield Served(url=process.url, session=session)
     finally:
-        process.terminate()
-        await asyncio.to_thread(process.wait, 60)
+        await asyncio.to_thread(manager.__exit__, None, None, None)
 
 
 async def in_force(gateway: Served, sequence: float) -> float:

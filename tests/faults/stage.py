@@ -16,6 +16,7 @@ import aiohttp
 from router.store import FEEDBACK, INFERENCE, Store, Window, embedded
 from router.testing import FakeUpstream
 from tests.gateway import fake_ladder
+from tests.patience import PATIENCE_S
 from tests.serving import Process, serving
 from tests.store_servers import PATIENT_S
 
@@ -68,7 +69,7 @@ class Stage:
     async def spent(self, tenant: str) -> int:
         return (await self.store.ledger.standing(tenant)).total.spent_nano
 
-    async def settled(self, tenant: str, within_s: float = 15) -> int:
+    async def settled(self, tenant: str, within_s: float = PATIENCE_S) -> int:
         """What a tenant has spent in all, once nothing is held; holds that stay are reported by `held`."""
         await happens(lambda: self._nothing_held(tenant), within_s)
         return await self.spent(tenant)

@@ -20,6 +20,7 @@ from router.cli.commands import build
 from router.configuration.ladder import build_ladder
 from router.configuration.settings import Settings
 from router.resources.resources import Resources
+from tests.patience import PATIENCE_S
 from tests.second_looks import static_in_place_of_a_transformer
 
 COMMANDS = [
@@ -349,17 +350,22 @@ def test_route_shows_the_ladder_where_nothing_can_be_called(folder: Path) -> Non
 def test_ctrl_c_while_the_command_is_imported_ends_it_without_a_word(folder: Path) -> None:
     # An import that never ends, in front of the first one of all.
     (folder / "typer.py").write_text("print('importing', flush=True)\nwhile True: pass\n")
+    # Where the tests run in a shell's background, Ctrl-C is ignored by all that they start.
+    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
     with subprocess.Popen(
-        [sys.executable, "-c", "from router.cli import main; main()"],
+        [sys.executable, "-c", f"{heard} from router.cli import main; main()"],
         env={**os.environ, "PYTHONPATH": str(folder)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     ) as command:
-        assert command.stdout is not None
-        assert command.stdout.readline() == "importing\n"
-        command.send_signal(signal.SIGINT)
-        assert command.communicate(timeout=30) == ("", "")
+        try:
+            assert command.stdout is not None
+            assert command.stdout.readline() == "importing\n"
+            command.send_signal(signal.SIGINT)
+            assert command.communicate(timeout=PATIENCE_S) == ("", "")
+        finally:
+            command.kill()
     assert command.returncode == -signal.SIGINT
 
 
