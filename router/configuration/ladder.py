@@ -187,7 +187,7 @@ def _target(
     extra, options = frozenset(entry.extra_fields), tuple(sorted(entry.options.items()))
     if entry.upstream.startswith(LOCAL_PREFIX):
         nowhere = local_model.Address(url="http://127.0.0.1:1", api_key=SecretStr("not-started"))
-        return (local or nowhere).as_upstream()
+        return replace((local or nowhere).as_upstream(), alias=entry.id)
     given = environ.get(entry.api_key_env or "", "").strip() if model.available else ""
     key = entry.api_key or SecretStr(given)
     return UpstreamModel(
@@ -199,4 +199,5 @@ def _target(
         extra_params=extra,
         options=options,
         timeout_s=entry.timeout_s,
+        alias=entry.id,
     )

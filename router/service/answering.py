@@ -295,7 +295,7 @@ class Answering:
             "id": tally.id or turn.id,  # one id and one time for all chunks of an answer
             "object": "chat.completion.chunk",
             "created": tally.created or int(time.time()),
-            "model": tally.model or attempt.model,
+            "model": attempt.model,
             "choices": [],
             "usage": charge.usage.as_openai(),
             "rung": extra,

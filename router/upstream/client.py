@@ -230,7 +230,7 @@ def _stream(
 def _translation(wire: Wire, outbound: Outbound) -> Translation:
     if wire.provider == "anthropic":
         return Claude(wire, outbound.tool_names, json_mode=outbound.json_mode)
-    return Verbatim(wire.model.name)
+    return Verbatim(wire.model.name, wire.model.alias)
 
 
 def _not_a_stream(raw: bytes, name: str) -> UpstreamError:

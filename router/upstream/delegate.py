@@ -46,6 +46,7 @@ async def complete(call: UpstreamCall) -> UpstreamReply:
     tally = Tally()
     _note_usage(body)
     tally.reply(body)
+    _rename(body, call.model)
     return UpstreamReply(
         status=200,
         body=orjson.dumps(body, default=str),
@@ -158,6 +159,7 @@ async def _frames(
             _keep_open(body)
         tally.chunk(body)
         tally.usage = witness.usage
+        _rename(body, call.model)
         if any(choice.get("delta") or choice.get("finish_reason") for choice in body.get("choices") or ()):
             yield b"data: " + orjson.dumps(body, default=str) + b"\n\n"
     if not witness.finished:
@@ -207,6 +209,12 @@ def _classified(error: Exception, name: str) -> UpstreamError:
     )
     message = getattr(error, "message", None) or str(error)
     return faults.from_status(status, headers, orjson.dumps({"error": {"message": message}}), name)
+
+
+def _rename(body: dict[str, Any], model: UpstreamModel) -> None:
+    """The model's name is the one that our clients know."""
+    if model.alias:
+        body["model"] = model.alias
 
 
 def _keep_open(body: dict[str, Any]) -> None:

@@ -32,7 +32,9 @@ UPSTREAM = f"local/{MODEL_ID}"
 # Tokens of one conversation. The model was trained on 8,192; half of it keeps the memory of two slots under
 # 200 MB.
 CONTEXT = 4_096
-MAX_OUTPUT = 2_048
+# So small a model often says the same again until it is cut off. At 30 to 60 tokens a second this is ten to twenty
+# seconds; four times as many were minutes in which a newcomer's "hi again" seemed to hang.
+MAX_OUTPUT = 512
 # Two answers at a time. llama.cpp's threads wait for each other by spinning: on as many threads as cores, one
 # busy neighbour makes an answer a hundred times slower (8 tokens in 38 s were seen), so half of the cores are
 # left free.

@@ -20,6 +20,8 @@ from router.upstream.tally import Tally
 from router.upstream.usage import merge, read_anthropic
 
 DONE = b"[DONE]"
+# llama.cpp's server adds how fast it was to a whole answer. It is no part of OpenAI's format, and changes every time.
+_LLAMA_TIMINGS = "timings"
 
 
 class Translation(Protocol):
@@ -40,19 +42,46 @@ class Translation(Protocol):
 
 
 class Verbatim:
-    """OpenAI's format: read, checked, and passed on byte by byte."""
+    """OpenAI's format: read, checked, and passed on byte by byte, but for the model's name.
 
-    def __init__(self, name: str) -> None:
+    Args:
+        name: of the model, for errors. alias: what answers shall call it; "": what the provider calls it.
+    """
+
+    def __init__(self, name: str, alias: str = "") -> None:
         self._name = name
+        self._alias = alias
+        self._known: object = None
+        self._before = self._after = b""
         self.done = False
 
     def reply(self, raw: bytes, tally: Tally) -> bytes:
-        """The bytes as they are. Raises UpstreamError where they are no `chat.completion`."""
-        tally.reply(checked_reply(raw, self._name))
-        return raw
+        """The bytes under our name. Raises UpstreamError where they are no `chat.completion`."""
+        body = checked_reply(raw, self._name)
+        tally.reply(body)
+        if body.pop(_LLAMA_TIMINGS, None) is not None:
+            raw = orjson.dumps(body)
+        return self._renamed(raw, body)
+
+    def _renamed(self, raw: bytes, body: dict[str, Any]) -> bytes:
+        """The bytes with our name for the model.
+
+        Every quote inside a JSON string has a backslash before it, so `"model":"..."` can only be a member. In all
+        chunks of an answer it is written in one way.
+        """
+        model = body.get("model")
+        if not self._alias or model == self._alias or not isinstance(model, str):
+            return raw
+        if model != self._known:
+            self._known, name = model, orjson.dumps(model)
+            gap = b"" if b'"model":' + name in raw else b" "
+            self._before = b'"model":' + gap + name
+            self._after = b'"model":' + gap + orjson.dumps(self._alias)
+        renamed = raw.replace(self._before, self._after)
+        return renamed if renamed != raw else orjson.dumps({**body, "model": self._alias})
 
     def event(self, payload: bytes, tally: Tally) -> bytes | None:
-        """The payload as it is; None for the end mark and for the event that only carries usage."""
+        """The payload under our name; None for the end mark and for the event that only carries usage."""
         if payload == DONE:
             self.done = True
             return None
@@ -62,7 +91,7 @@ class Verbatim:
         tally.chunk(chunk)
         if not chunk.get("choices") and chunk.get("usage"):
             return None
-        return payload if b"\n" not in payload else orjson.dumps(chunk)
+        return self._renamed(payload if b"\n" not in payload else orjson.dumps(chunk), chunk)
 
 
 class Claude:
@@ -86,7 +115,7 @@ class Claude:
             "id": f"chatcmpl-{uuid.uuid4().hex}",
             "object": "chat.completion.chunk",
             "created": int(time.time()),
-            "model": wire.name,
+            "model": wire.model.alias or wire.name,
         }
         self._begun = False
         self.done = False
@@ -112,6 +141,7 @@ class Claude:
             raise faults.garbage(self._name, f"the message cannot be read ({type(error).__name__})") from None
         translated.pop("usage", None)
         tally.reply(translated)
+        translated["model"] = self._wire.model.alias or translated.get("model")
         tally.usage = usage
         if usage.reported:
             translated["usage"] = usage.as_openai()
@@ -137,7 +167,7 @@ class Claude:
         message = event.get("message")
         if isinstance(message, Mapping):
             tally.usage = merge(tally.usage, read_anthropic(message.get("usage")))
-            if isinstance(model := message.get("model"), str):
+            if isinstance(model := message.get("model"), str) and not self._wire.model.alias:
                 self._head["model"] = model
         elif event.get("usage"):
             tally.usage = merge(tally.usage, read_anthropic(event["usage"]))

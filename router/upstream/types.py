@@ -39,6 +39,7 @@ class UpstreamModel:
             as long as the request may take.
         options: LiteLLM's provider settings (`aws_region_name`, `vertex_project`, `api_version`), as sorted
             pairs.
+        alias: what its answers call it in their `model`; "": what the provider calls it.
     """
 
     name: str
@@ -49,6 +50,7 @@ class UpstreamModel:
     extra_params: frozenset[str] = frozenset()
     options: tuple[tuple[str, str], ...] = ()
     timeout_s: float | None = None
+    alias: str = ""
 
     @property
     def provider(self) -> str:

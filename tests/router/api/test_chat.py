@@ -44,6 +44,22 @@ def test_an_answer_bears_the_decision_in_its_headers(client: httpx.Client) -> No
     assert reply.headers["x-request-id"].startswith("req_")
 
 
+def test_an_answer_and_every_chunk_name_the_model_as_the_ladder_does(client: httpx.Client) -> None:
+    asked = question()
+    whole = client.post("/v1/chat/completions", json=asked)
+    again = client.post("/v1/chat/completions", json=asked)
+    assert (whole.headers["x-rung-cache"], again.headers["x-rung-cache"]) == ("miss", "hit")
+    name = whole.json()["model"]
+    assert name in {model["id"] for model in client.get("/v1/models").json()["data"]}
+    assert name == whole.headers["x-rung-model"] == again.json()["model"]
+    options = {"stream": True, "stream_options": {"include_usage": True}}
+    for fields in (question(**options), {**asked, **options}):
+        streamed = client.post("/v1/chat/completions", json=fields)
+        chunks = [json.loads(event) for event in events(streamed)[:-1]]
+        assert {chunk["model"] for chunk in chunks} == {streamed.headers["x-rung-model"]}
+        assert len(chunks) > 2
+
+
 def test_the_client_s_request_id_is_kept(client: httpx.Client) -> None:
     reply = client.post("/v1/chat/completions", json=question(), headers={"x-request-id": "mine-1"})
     assert reply.headers["x-request-id"] == "mine-1"

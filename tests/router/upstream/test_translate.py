@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -92,6 +93,36 @@ def test_any_json_in_anthropics_place_is_read_or_refused(
 ) -> None:
     _feed(claude, {**value, "type": kind})
     _feed(claude, {"content": [value], "stop_reason": kind, "usage": value.get("usage"), "model": "m"})
+
+
+ANSWER = {"model": "vendor/x-2026", "choices": [{"message": {"content": 'say "model":"vendor/x-2026"'}}]}
+CHUNK = {"choices": [{"index": 0, "delta": {"content": '"model": "vendor/x-2026"'}}], "model": "vendor/x-2026"}
+
+
+@pytest.mark.parametrize("gap", ["", " "])
+@pytest.mark.parametrize("slash", ["/", "\\/"])
+def test_an_answer_bears_our_name_for_the_model_and_is_else_as_it_was(gap: str, slash: str) -> None:
+    def written(value: object) -> bytes:
+        return json.dumps(value, separators=(",", f":{gap}")).replace("/", slash).encode()
+
+    tally = Tally()
+    assert orjson.loads(Verbatim("m", "ours").reply(written(ANSWER), tally)) == {**ANSWER, "model": "ours"}
+    assert tally.model == "vendor/x-2026"
+    stream = Verbatim("m", "ours")
+    for _ in range(3):
+        assert orjson.loads(stream.event(written(CHUNK), tally) or b"") == {**CHUNK, "model": "ours"}
+    assert orjson.loads(stream.event(written({**CHUNK, "model": "other"}), tally) or b"")["model"] == "ours"
+
+
+@given(model=st.text(), content=st.text(), alias=st.text(min_size=1))
+def test_whatever_the_names_and_the_text_only_the_name_changes(model: str, content: str, alias: str) -> None:
+    answer = {"choices": [{"message": {"content": content}}], "model": model}
+    assert orjson.loads(Verbatim("m", alias).reply(orjson.dumps(answer), Tally())) == {**answer, "model": alias}
+
+
+def test_how_fast_llama_cpp_was_is_no_part_of_an_answer() -> None:
+    raw = orjson.dumps({**ANSWER, "timings": {"predicted_ms": 1.5}})
+    assert orjson.loads(Verbatim("m").reply(raw, Tally())) == ANSWER
 
 
 @given(raw=st.binary(max_size=60).filter(lambda raw: not raw.startswith((b"{", b"[DONE]"))))
