@@ -24,13 +24,13 @@ from router.money.billing import Bill, with_lost
 from router.money.settlement import Ending, Settler
 from router.outcomes.aftermath import MAX_STREAM_BYTES, Aftermath, Answered
 from router.service.ending import (
+    as_receipt,
     bill_of,
     cost_of,
     ending_of,
     given_up,
     landing,
     places_back,
-    receipt_of,
     session_note,
     unpack,
 )
@@ -82,7 +82,7 @@ class Answering:
         tenant = turn.principal.tenant.id
         self._metrics.remembered(cache=turn.cache, tenant=tenant, saved_nano=saved_nano)
         saving = Saving(kind=turn.cache, nano=saved_nano, month=time.strftime("%Y-%m", time.gmtime()))
-        receipt = receipt_of(turn, remembered(turn, model, saved_nano))
+        receipt = as_receipt(turn, remembered(turn, model, saved_nano))
         self._settler.note(tenant, receipt, places_back(turn), landing(turn, None), saving)
         headers = reply_headers(turn, model=model, tier=CACHED_TIER, attempts=0, allowance=0, cost_nano=0)
         headers |= saved_header(saved_nano)

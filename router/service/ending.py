@@ -46,7 +46,7 @@ def ending_of(turn: Turn, trail: Trail, charge: Bill, finish: str | None, answer
         session=session_note(turn, charge.cost_nano, trail.attempt.model, charge.usage, finish),
         cost_nano=charge.cost_nano,
         estimated=charge.estimated,
-        receipt=receipt_of(turn, answered(turn, trail, charge, finish)),
+        receipt=as_receipt(turn, answered(turn, trail, charge, finish)),
         answer=landing(turn, None if answer is None else _pack(trail.attempt.model, charge.cost_nano, answer)),
         places=Places(request_id=turn.id, rules=turn.rules, extra_tokens=used - turn.demand.input_tokens),
     )
@@ -58,7 +58,7 @@ def given_up(turn: Turn, decision: Decision, error: BaseException, course: Cours
     return Ending(
         cost_nano=course.lost_nano,
         estimated=bool(course.lost),
-        receipt=receipt_of(turn, failed(turn, course.current or last, error, course)),
+        receipt=as_receipt(turn, failed(turn, course.current or last, error, course)),
         answer=landing(turn, None),
         places=Places(request_id=turn.id, rules=turn.rules),
         session=session_note(turn, course.lost_nano),
@@ -106,7 +106,7 @@ def unpack(kept: bytes) -> tuple[str, int, bytes]:
     return model, int(cost_nano or 0), answer
 
 
-def receipt_of(turn: Turn, content: bytes) -> Receipt:
+def as_receipt(turn: Turn, content: bytes) -> Receipt:
     """A request's record, as the store takes it."""
     return Receipt(decision_id=turn.id, content=content, attachment=turn.reading)
 
