@@ -129,7 +129,7 @@ def evaluate(
         found = value(log, np.arange(len(log)), reader.load(version), artefact="default", base=base)
         verdicts = judge(found, read_gates(gates))
         about = {"decisions": len(log), "since": since}
-        page = write_report(work / "reports", version, found, verdicts, about)
+        page = write_report(work / "evaluations", version, found, verdicts, about)
     if as_json:
         typer.echo(json.dumps(whole(version, found, verdicts, about | {"report": str(page)})))
         return
