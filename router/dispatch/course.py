@@ -24,7 +24,7 @@ class Lost:
 
     attempt: Attempt
     usage: Usage | None = None
-    output_chars: int = 0
+    output_bytes: int = 0
 
 
 @dataclass(slots=True, kw_only=True)

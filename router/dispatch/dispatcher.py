@@ -152,7 +152,7 @@ class Dispatcher:
             return reply
 
         def lost(attempt: Attempt, reply: UpstreamReply) -> Lost:
-            return Lost(attempt=attempt, usage=reply.usage, output_chars=reply.output_chars)
+            return Lost(attempt=attempt, usage=reply.usage, output_bytes=reply.output_bytes)
 
         async def left(attempt: Attempt, reply: UpstreamReply) -> Lost:
             return lost(attempt, reply)
@@ -193,7 +193,7 @@ class Dispatcher:
             result = first, frames, stream, closing
             tally = stream.tally
             if tally.empty and tally.finish_reason == "length" and _thought(attempt, tally.usage) and not _told(stream):
-                lost = Lost(attempt=attempt, usage=tally.usage, output_chars=tally.output_chars)
+                lost = Lost(attempt=attempt, usage=tally.usage, output_bytes=tally.output_bytes)
                 raise Starved(result, lost, closing.aclose)
             return result
 
@@ -202,7 +202,7 @@ class Dispatcher:
         ) -> Lost:
             await result[3].aclose()
             tally = result[2].tally
-            return Lost(attempt=attempt, usage=tally.usage, output_chars=tally.output_chars)
+            return Lost(attempt=attempt, usage=tally.usage, output_bytes=tally.output_bytes)
 
         way = Way(ask=one, leave=left, stream=True)
         trail, (first, rest, stream, closing) = await self._run(plan, targets, timeout_s, course, way)

@@ -9,8 +9,9 @@ from policies.cost import cost_nano
 from policies.types import Prices
 from router.upstream.types import Usage
 
-# English takes about four characters a token; where a provider reports nothing, that is the best guess there is.
-CHARS_PER_TOKEN = 4
+# Where a provider reports nothing, this is the best guess there is: English takes about four characters a token, which
+# are bytes; Chinese less than two of three bytes each, so that its characters alone would be a third of the truth.
+BYTES_PER_TOKEN = 4
 
 
 @dataclass(frozen=TYPE_CHECKING, slots=True, kw_only=True)
@@ -30,15 +31,15 @@ class Bill:
     estimated: bool
 
 
-def bill(prices: Prices, usage: Usage, *, input_chars: int, output_chars: int) -> Bill:
+def bill(prices: Prices, usage: Usage, *, input_bytes: int, output_bytes: int) -> Bill:
     """The bill of a call.
 
     Args:
         prices: the model's, as they stood at the decision.
         usage: as reported; None in it means "not reported", which is not zero.
-        input_chars, output_chars: characters sent and produced, to estimate what was not reported.
+        input_bytes, output_bytes: of text sent and produced, in UTF-8, to estimate what was not reported.
     """
-    sent, made = _or_estimate(usage.input, input_chars), _or_estimate(usage.output, output_chars)
+    sent, made = _or_estimate(usage.input, input_bytes), _or_estimate(usage.output, output_bytes)
     read, written = usage.cached_read or 0, usage.cached_write or 0
     used = Usage(input=sent, cached_read=read, cached_write=written, output=made, reasoning=usage.reasoning)
     try:
@@ -65,5 +66,5 @@ def with_lost(charge: Bill, lost_nano: int) -> Bill:
     return replace(charge, cost_nano=charge.cost_nano + lost_nano, estimated=True)
 
 
-def _or_estimate(reported: int | None, chars: int) -> int:
-    return -(-chars // CHARS_PER_TOKEN) if reported is None else reported
+def _or_estimate(reported: int | None, size: int) -> int:
+    return -(-size // BYTES_PER_TOKEN) if reported is None else reported

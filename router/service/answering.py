@@ -26,6 +26,7 @@ from router.outcomes.aftermath import MAX_STREAM_BYTES, Aftermath, Answered
 from router.service.ending import (
     as_receipt,
     bill_of,
+    bill_of_stream,
     cost_of,
     ending_of,
     given_up,
@@ -127,7 +128,7 @@ class Answering:
         served = await self._dispatched(self._dispatcher.complete, turn, decision, hold, course)
         reply, trail = served.reply, served.trail
         self._note_speed(turn, trail, reply.usage, began)
-        charge = with_lost(bill_of(turn, trail.attempt, reply.usage, reply.output_chars), trail.lost_nano)
+        charge = with_lost(bill_of(turn, trail.attempt, reply.usage, reply.output_bytes), trail.lost_nano)
         keep = turn.answer_key is not None and worth_keeping(reply.body, reply.finish_reason)
         answer, finish = reply.body if keep else None, reply.finish_reason
         self._settler.end_soon(hold, lambda: self._ending(turn, trail, charge, finish, answer), trail.spare)
@@ -147,7 +148,7 @@ class Answering:
         course, began = self._course(turn, hold), time.monotonic()
         opened = await self._dispatched(self._dispatcher.open, turn, decision, hold, course)
         tally, attempt, lost = opened.stream.tally, opened.trail.attempt, opened.trail.lost_nano
-        self._settler.watch(hold, lambda: lost + bill_of(turn, attempt, tally.usage, tally.output_chars).cost_nano)
+        self._settler.watch(hold, lambda: lost + bill_of_stream(turn, attempt, tally).cost_nano)
         frames = self._frames(turn, opened, hold, began)
         await anext(frames)  # only a generator that is under way settles when it is closed
         return EventStream(frames, self._headers(turn, opened.trail, None), farewell=_FAREWELL)
@@ -254,8 +255,7 @@ class Answering:
             self.speeds.note(model, usage.output, time.monotonic() - began, reader_s=reader_s)
 
     def _charge(self, turn: Turn, opened: Opened) -> Bill:
-        tally = opened.stream.tally
-        charge = bill_of(turn, opened.trail.attempt, tally.usage, tally.output_chars)
+        charge = bill_of_stream(turn, opened.trail.attempt, opened.stream.tally)
         return with_lost(charge, opened.trail.lost_nano)
 
     def _stream_ending(self, turn: Turn, opened: Opened, charge: Bill, recorder: Recorder | None) -> Ending:

@@ -6,37 +6,51 @@ Pure: who settles it is the caller's matter.
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 from policies.cost import prices_at
 from policies.types import Attempt, Decision
 from router.dispatch.course import Course, Lost
 from router.dispatch.dispatcher import Trail
-from router.money.billing import Bill, bill
+from router.money.billing import BYTES_PER_TOKEN, Bill, bill
 from router.money.settlement import Ending
 from router.service.records import answered, failed
 from router.service.sessions import dump, left
 from router.service.turn import Turn
 from router.store import Answer, Places, Receipt, SessionNote
+from router.upstream.tally import Tally
 from router.upstream.types import Usage
-from router.wire.reading import input_chars
+from router.wire.reading import input_bytes
 
 
-def bill_of(turn: Turn, attempt: Attempt, usage: Usage, output_chars: int) -> Bill:
+def bill_of(turn: Turn, attempt: Attempt, usage: Usage, output_bytes: int) -> Bill:
     """What a call of this attempt costs, by the prices of its plan. See `router.money.billing`."""
     model = turn.config.ladder.models[attempt.model]
     prices = attempt.prices or model.prices
     if model.price_rules and usage.input is not None:  # the plan knew a bound of the prompt's length only
         now_s = turn.inputs.now_s if turn.inputs is not None else None
         prices = prices_at(model, input_tokens=usage.input, now_s=now_s)
-    sent = 0 if usage.input is not None else input_chars(turn.request)  # reading it all again is for estimates
-    return bill(prices, usage, input_chars=sent, output_chars=output_chars)
+    sent = 0 if usage.input is not None else input_bytes(turn.request)  # reading it all again is for estimates
+    most = attempt.max_tokens * turn.demand.choices * BYTES_PER_TOKEN  # the cap is kept on the wire
+    return bill(prices, usage, input_bytes=sent, output_bytes=min(output_bytes, most))
+
+
+def bill_of_stream(turn: Turn, attempt: Attempt, tally: Tally) -> Bill:
+    """What a stream costs, at whatever moment it is left.
+
+    Thinking that is not shown is told with the usage alone, at the end: whoever left before it would have it for
+    nothing. So then what was expected of the call is the least.
+    """
+    charge = bill_of(turn, attempt, tally.usage, tally.output_bytes)
+    hidden = tally.usage.output is None and attempt.allowance > 0 and not tally.thinking_chars
+    return replace(charge, cost_nano=max(charge.cost_nano, attempt.expected_cost_nano)) if hidden else charge
 
 
 def cost_of(turn: Turn, lost: Lost) -> int:
     """What a call that nobody has of anything may have cost, nano-dollars."""
     if lost.usage is None:
         return lost.attempt.expected_cost_nano
-    return bill_of(turn, lost.attempt, lost.usage, lost.output_chars).cost_nano
+    return bill_of(turn, lost.attempt, lost.usage, lost.output_bytes).cost_nano
 
 
 def ending_of(turn: Turn, trail: Trail, charge: Bill, finish: str | None, answer: bytes | None) -> Ending:

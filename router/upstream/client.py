@@ -133,7 +133,7 @@ class UpstreamClient:
             model=tally.model,
             granted=outbound.granted,
             empty=tally.empty,
-            output_chars=tally.output_chars,
+            output_bytes=tally.output_bytes,
             request_id=_request_id(response.headers),
         )
 

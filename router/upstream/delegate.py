@@ -55,7 +55,7 @@ async def complete(call: UpstreamCall) -> UpstreamReply:
         model=tally.model,
         granted=granted,
         empty=tally.empty,
-        output_chars=tally.output_chars,
+        output_bytes=tally.output_bytes,
     )
 
 

@@ -19,7 +19,8 @@ class Tally:
         usage: what the provider has reported so far.
         finish_reason: of the first choice, or None while it is open.
         model: the model that the provider says it serves. id, created: the answer's own.
-        text_chars, thinking_chars, tool_chars: characters produced, over all choices.
+        text_chars, thinking_chars, tool_chars: characters produced, over all choices. wide: how many bytes more than
+            characters they are in UTF-8.
         chunks: events seen.
     """
 
@@ -35,6 +36,7 @@ class Tally:
         "thinking_chars",
         "tool_chars",
         "usage",
+        "wide",
     )
 
     def __init__(self) -> None:
@@ -46,6 +48,7 @@ class Tally:
         self.text_chars = 0
         self.thinking_chars = 0
         self.tool_chars = 0
+        self.wide = 0
         self.chunks = 0
         self.refused = False
         self._finished: set[int] = set()
@@ -54,6 +57,11 @@ class Tally:
     def output_chars(self) -> int:
         """All characters produced, thinking included."""
         return self.text_chars + self.thinking_chars + self.tool_chars
+
+    @property
+    def output_bytes(self) -> int:
+        """The same in UTF-8, whose bytes tell more of the tokens than characters do."""
+        return self.output_chars + self.wide
 
     @property
     def empty(self) -> bool:
@@ -101,15 +109,21 @@ class Tally:
 
     def _message(self, message: dict[str, Any]) -> None:
         content = message.get("content")
-        self.text_chars += len(content) if isinstance(content, str) else _parts_chars(content)
+        if isinstance(content, str):
+            self.text_chars += len(content)
+            self.wide += 0 if content.isascii() else _wide(content)
+        else:
+            self.text_chars += _parts_chars(content)
         if len(message) == 1 and content:  # most chunks say some text and nothing else
             return
         for name in _THINKING_FIELDS:
             if isinstance(thinking := message.get(name), str) and thinking:
                 self.thinking_chars += len(thinking)
+                self.wide += _wide(thinking)
                 break
         if isinstance(calls := message.get("tool_calls"), list):
             self.tool_chars += sum(_call_chars(call) for call in calls)
+            self.wide += sum(_call_wide(call) for call in calls)
         if message.get("refusal") or message.get("audio"):
             self.refused = True
 
@@ -121,8 +135,20 @@ def _parts_chars(content: object) -> int:
     return sum(len(text) for part in content if isinstance(part, dict) and isinstance(text := part.get("text"), str))
 
 
+def _wide(text: str) -> int:
+    return len(text.encode(errors="replace")) - len(text)
+
+
 def _call_chars(call: object) -> int:
+    return sum(len(words) for words in _call_words(call))
+
+
+def _call_wide(call: object) -> int:
+    return sum(_wide(words) for words in _call_words(call))
+
+
+def _call_words(call: object) -> list[str]:
     function = call.get("function") if isinstance(call, dict) else None
     if not isinstance(function, dict):
-        return 0
-    return sum(len(value) for name in ("name", "arguments") if isinstance(value := function.get(name), str))
+        return []
+    return [value for name in ("name", "arguments") if isinstance(value := function.get(name), str)]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Mapping
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, Protocol
 
@@ -166,7 +167,8 @@ class Claude:
         """`message_start` reports the input, `message_delta` the output so far."""
         message = event.get("message")
         if isinstance(message, Mapping):
-            tally.usage = merge(tally.usage, read_anthropic(message.get("usage")))
+            # Its output is a place-holder (1): whoever left before the end would pay for that one token alone.
+            tally.usage = merge(tally.usage, replace(read_anthropic(message.get("usage")), output=None))
             if isinstance(model := message.get("model"), str) and not self._wire.model.alias:
                 self._head["model"] = model
         elif event.get("usage"):

@@ -156,7 +156,7 @@ class UpstreamReply:
         granted: what became of the allowance.
         empty: whether no choice has any text, tool call, refusal or audio; with `finish_reason` "length" that
             is starvation: thinking ate the budget.
-        output_chars: characters of text, thinking and tool calls produced, to estimate by where `usage` is
+        output_bytes: of text, thinking and tool calls produced, in UTF-8, to estimate by where `usage` is
             not reported.
         request_id: the provider's own id of the request, for support.
     """
@@ -168,7 +168,7 @@ class UpstreamReply:
     model: str | None
     granted: Granted
     empty: bool = False
-    output_chars: int = 0
+    output_bytes: int = 0
     request_id: str | None = None
 
     @property

@@ -84,6 +84,44 @@ def test_who_leaves_in_the_middle_of_a_stream_pays_for_what_was_made(
     assert spent >= -(-made_chars // 4) * 25_000
 
 
+def left_at(gateway: Running, word: bytes, **fields: Any) -> str:
+    """Leave a stream when a word of it has come; returns the decision's id."""
+    connection = dial(gateway, question(stream=True, **fields))
+    heard = b""
+    while word not in heard:
+        heard += connection.recv(65_536)
+    connection.close()
+    return heard.partition(b"x-rung-decision-id: ")[2].partition(b"\r\n")[0].decode()
+
+
+def test_an_answer_in_other_letters_is_estimated_by_its_bytes(
+    gateway: Running, upstream: FakeUpstream, books: Books
+) -> None:
+    before, words = books.settled(), "\u4e00\u4e8c\u4e09\u56db " * 20
+    upstream.say(Answer(text=f"{words}end and more", fault=Fault.STALL, fault_after=22))
+    left_at(gateway, b"end")
+    assert books.settled() - before >= len(words.encode()) // 4 * 25_000
+
+
+def test_who_leaves_before_hidden_thinking_is_told_pays_what_was_expected_of_it(
+    gateway: Running, upstream: FakeUpstream, client: httpx.Client, books: Books
+) -> None:
+    proof = [{"role": "user", "content": f"Prove that there are infinitely many primes congruent to {next(_fresh)}."}]
+    asked: dict[str, Any] = {"messages": proof, "reasoning_effort": "high", "rung": {"cache": "off", "quality": 1.0}}
+    paid: dict[bool, int] = {}
+    for shown in (False, True):
+        thinking = "Let me think." if shown else ""
+        upstream.say(Answer(thinking=thinking, text="one two three four", fault=Fault.STALL, fault_after=4))
+        before = books.settled()
+        record_id = left_at(gateway, b"two", **asked)
+        paid[shown] = books.settled() - before
+        plan = client.get(f"/v1/decisions/{record_id}").json()["receipt"]["plan"][0]
+        assert plan["allowance"] > 0
+        expected = plan["expected_cost_nano"]
+        assert (paid[shown] < expected) if shown else (paid[shown] == expected)
+    assert paid[True] > 0
+
+
 def test_who_leaves_at_the_end_of_a_stream_pays_the_provider_s_bill(
     gateway: Running, upstream: FakeUpstream, books: Books
 ) -> None:

@@ -289,7 +289,7 @@ async def test_whoever_may_have_worked_is_billed(ended: object, billed: bool) ->
 
     async def leave(loser: Attempt, result: object) -> Lost:
         left.append(result)
-        return Lost(attempt=loser, output_chars=7)
+        return Lost(attempt=loser, output_bytes=7)
 
     way: Way[object] = Way(ask=lambda _attempt, _seconds: asyncio.sleep(0), leave=leave, stream=False)
     lost = await lost_by(way, PLAN[0], ended)
@@ -310,6 +310,6 @@ async def test_a_starved_loser_is_billed_as_reported_and_closed() -> None:
         raise AssertionError("it has no result to leave")
 
     way: Way[object] = Way(ask=lambda _attempt, _seconds: asyncio.sleep(0), leave=leave, stream=False)
-    lost = Lost(attempt=PLAN[1], output_chars=3)
+    lost = Lost(attempt=PLAN[1], output_bytes=3)
     assert await lost_by(way, PLAN[1], Starved("nothing", lost, close)) == lost
     assert closed == ["closed"]

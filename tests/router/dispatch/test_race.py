@@ -72,7 +72,7 @@ class Track:
 
     async def _leave(self, one: Attempt, result: str) -> Lost:
         self.left.append(result)
-        return Lost(attempt=one, output_chars=len(result))
+        return Lost(attempt=one, output_bytes=len(result))
 
     def run(self) -> asyncio.Task[str]:
         targets = {one.model: UpstreamModel(name=f"openai/{one.model}") for one in PLAN}
@@ -119,7 +119,7 @@ async def test_of_two_answers_at_once_one_is_told_and_the_other_is_left_and_book
     assert track.course.current is not None
     assert told == f"of {track.course.current.model}"
     assert {told, *track.left} == {"of a", "of b"}
-    assert [lost.output_chars for lost in track.course.lost] == [4]
+    assert [lost.output_bytes for lost in track.course.lost] == [4]
 
 
 async def test_a_failure_while_the_other_runs_is_noted_with_whose_it_is_and_the_other_is_told() -> None:

@@ -123,7 +123,7 @@ async def test_an_answer_eaten_by_thinking_is_starved(kind: str, client: Upstrea
     fake.say(Answer(text="", thinking="Let me think about it", finish_reason="length"))
     reply = await client.complete(call(model(fake, kind)))
     assert reply.starved
-    assert reply.output_chars == len("Let me think about it")
+    assert reply.output_bytes == len("Let me think about it")
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -95,6 +95,31 @@ def test_any_json_in_anthropics_place_is_read_or_refused(
     _feed(claude, {"content": [value], "stop_reason": kind, "usage": value.get("usage"), "model": "m"})
 
 
+def test_the_output_at_the_beginning_of_claude_s_stream_is_no_report(claude: Callable[[], Translation]) -> None:
+    stream, tally = claude(), Tally()
+    usage = {"input_tokens": 25, "output_tokens": 1}
+    events: list[dict[str, Any]] = [
+        {"type": "message_start", "message": {"id": "m", "role": "assistant", "content": [], "usage": usage}},
+        {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "word " * 50}},
+    ]
+    for event in events:
+        stream.event(orjson.dumps(event), tally)
+    assert (tally.usage.input, tally.usage.output, tally.output_bytes) == (25, None, 250)
+    closing = {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 51}}
+    stream.event(orjson.dumps(closing), tally)
+    assert tally.usage.output == 51
+
+
+@given(st.text(), st.text(), st.text())
+def test_what_was_made_is_counted_in_bytes_too(said: str, thought: str, called: str) -> None:
+    tally = Tally()
+    calls = [{"function": {"name": "f", "arguments": called}}]
+    tally.chunk({"choices": [{"delta": {"content": said, "reasoning_content": thought, "tool_calls": calls}}]})
+    assert tally.output_chars == len(said + thought + called) + 1
+    assert tally.output_bytes == len((said + thought + called).encode()) + 1
+
+
 ANSWER = {"model": "vendor/x-2026", "choices": [{"message": {"content": 'say "model":"vendor/x-2026"'}}]}
 CHUNK = {"choices": [{"index": 0, "delta": {"content": '"model": "vendor/x-2026"'}}], "model": "vendor/x-2026"}
 

@@ -17,7 +17,7 @@ from router.wire.reading import (
     canonical,
     demand_of,
     extensions_of,
-    input_chars,
+    input_bytes,
     query_of,
     wishes_of,
 )
@@ -84,7 +84,7 @@ def test_every_checked_body_can_be_read(body: dict[str, Any]) -> None:
     assert demand.input_tokens > 0
     assert query.turns == len(body["messages"])
     assert 0 <= wishes.quality <= 1
-    assert input_chars(request) >= 0
+    assert input_bytes(request) >= 0
     assert isinstance(cacheable(request, unknown_fields(request), 1.0), bool)
     assert canonical(request, wishes, "v") == canonical(dict(reversed(request.items())), wishes, "v")
 
@@ -173,7 +173,7 @@ def test_words_are_counted_wherever_they_stand(place: dict[str, Any]) -> None:
     request = check_chat({"model": "auto", "messages": [{"role": "user", "content": "Hi"}], **place})
     plain = demand_of(check_chat({"model": "auto", "messages": [{"role": "user", "content": "Hi"}]})).input_tokens
     assert demand_of(request).input_tokens >= plain + len(SAID) // 2
-    assert input_chars(request) >= len(SAID)
+    assert input_bytes(request) >= len(SAID)
 
 
 def test_pictures_and_short_recordings_are_counted_by_their_kind_and_long_ones_by_their_length() -> None:
