@@ -9,6 +9,7 @@ import pytest
 
 from classifier import load_default
 from tests.training.results import made_up
+from training import learners
 from training.data import Matrix, read_results, to_matrix
 from training.learners import Category, Kernel, Learner, Texts, Trees, Words, marks
 
@@ -57,6 +58,22 @@ def test_trees_say_of_many_models_what_sets_them_apart(tmp_path: Path) -> None:
     assert said.shape == (len(test), 20)
     chosen = strong[said.argmax(axis=1)]
     assert (chosen == (test.categories == "hard")).mean() > 0.8
+
+
+def test_what_trees_say_of_few_questions_hangs_less_on_their_seed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train = matrix(tmp_path, 0)
+    x = INPUTS.compute_many(train.prompts.tolist())
+    view = Texts(train.prompts.tolist(), x, EMBEDDED).learnt
+
+    def apart() -> float:
+        one, other = (Trees(seed).fit(view, train.score).predict(view) for seed in (0, 1))
+        return float(np.abs(one - other).mean())
+
+    averaged = apart()
+    monkeypatch.setattr(learners, "TAUGHT", len(train))  # as much as one booster learns from
+    assert 0.0 < averaged < 0.6 * apart()
 
 
 _EDGES = ["< name", "< name a", "< name a force", "< name a force", "> force", "> a force", "> name a force"]

@@ -17,7 +17,6 @@ from typing import Any
 
 import yaml
 
-from training.learning.dataset import EXPLORE
 from training.learning.evaluate import Evaluation
 from training.rows import DataError
 
@@ -68,7 +67,7 @@ def judge(found: Evaluation, gates: Gates) -> tuple[Verdict, ...]:
     fall = gates.most_slice_fall
     head, rise = max(((m, _rise(row)) for m, row in found.scores.items()), key=lambda r: r[1], default=("none", 0.0))
     supported = gain.support >= gates.least_support
-    advice = "" if supported else f": {EXPLORE}"
+    advice = "" if supported else ": let the tenant explore (policies: explore)"
     return (
         Verdict(
             gate="least_outcomes",
