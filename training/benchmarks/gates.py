@@ -27,7 +27,7 @@ from training.benchmarks.generated_log import Traffic, generate
 from training.data import Matrix
 from training.learning.evaluate import evaluate
 from training.learning.fit import Recipe, fit
-from training.learning.gates import Gates, judge
+from training.learning.gates import Gates, check_gates
 from training.learning.ingest import Log, read_log
 
 ASKED: Final = 200  # prompts that hold decisions before and after a rollback against each other
@@ -76,7 +76,7 @@ def gates_text(result: Mapping[str, Any]) -> str:
 def _gated(what: str, log: Log, taught: Log, folder: Path, recipe: Recipe) -> dict[str, Any]:
     """Fit to `taught`, prove on `log`; what was taught other labels than the log's must not pass."""
     fitted = fit(taught, folder, name="global", version=1 if taught is log else 2, recipe=recipe)
-    verdicts = judge(evaluate(log, fitted.held, fitted.model, artefact="default"), Gates())
+    verdicts = check_gates(evaluate(log, fitted.held, fitted.model, artefact="default"), Gates())
     refused = [f"{v.gate}: {v.why}" for v in verdicts if not v.passed]
     said = "\n".join(["refused:", *refused]) if refused else "passes every gate"
     return {"what": what, "held": bool(refused) or taught is log, "why": said}

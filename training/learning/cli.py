@@ -116,7 +116,7 @@ def evaluate(
     import numpy as np
 
     from training.learning.evaluate import evaluate as value
-    from training.learning.gates import judge, read_gates
+    from training.learning.gates import check_gates, read_gates
     from training.learning.ingest import read_log
     from training.learning.promote import fitted_until
     from training.learning.report import as_json as whole
@@ -128,7 +128,7 @@ def evaluate(
         log = read_log(logs, tenant=tenant, since=since)
         base = reader.load(against) if against else None
         found = value(log, np.arange(len(log)), reader.load(version), artefact="default", base=base)
-        verdicts = judge(found, read_gates(gates))
+        verdicts = check_gates(found, read_gates(gates))
         about = {"decisions": len(log), "since": since}
         page = write_report(work / "reports", version, found, verdicts, about)
     if as_json:
@@ -156,7 +156,7 @@ def promote(
     import numpy as np
 
     from training.learning.evaluate import evaluate as value
-    from training.learning.gates import judge, read_gates
+    from training.learning.gates import check_gates, read_gates
     from training.learning.ingest import read_log
     from training.learning.promote import fitted_until, found_in_words
 
@@ -165,7 +165,7 @@ def promote(
         since = fitted_until(writer.reader, version) if since is None else since
         log = read_log(logs, tenant=tenant, since=since)
         found = value(log, np.arange(len(log)), writer.reader.load(version), artefact="default")
-        verdicts = judge(found, read_gates(gates))
+        verdicts = check_gates(found, read_gates(gates))
         passed = all(verdict.passed for verdict in verdicts)
         if passed:
             writer.promote(version, tenant=tenant, why=why or found_in_words(found))

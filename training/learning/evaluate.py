@@ -162,21 +162,11 @@ def _utility(s: Scene, q: Floats) -> Floats:
 def _in_utility(s: Scene) -> Logged:
     price = s.after.weight / s.after.value
     cost = s.after.cost[np.arange(len(s.at)), s.logged.taken]
-    return Logged(
-        taken=s.logged.taken,
-        propensity=s.logged.propensity,
-        reward=s.logged.reward - price * cost,
-        group=s.logged.group,
-    )
+    return replace(s.logged, reward=s.logged.reward - price * cost)
 
 
 def _in_cost(s: Scene) -> Logged:
-    return Logged(
-        taken=s.logged.taken,
-        propensity=s.logged.propensity,
-        reward=s.log.cost_nano[s.at] / NANO,
-        group=s.logged.group,
-    )
+    return replace(s.logged, reward=s.log.cost_nano[s.at] / NANO)
 
 
 def _slices(s: Scene, new: Floats, old: Floats, q: Floats) -> dict[str, Value]:

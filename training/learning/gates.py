@@ -60,7 +60,7 @@ def read_gates(path: Path | None) -> Gates:
         raise DataError(f"{path} is no list of gates with their bounds: {error}") from error
 
 
-def judge(found: Evaluation, gates: Gates) -> tuple[Verdict, ...]:
+def check_gates(found: Evaluation, gates: Gates) -> tuple[Verdict, ...]:
     """Every gate's verdict; promotion needs all of them passed."""
     gain = found.gains["utility"]
     worst = _worst_slice(found)

@@ -20,7 +20,7 @@ from classifier.registry_writer import RegistryWriter
 from training.engine import Engine
 from training.learning.evaluate import Evaluation, evaluate
 from training.learning.fit import Fitted, Recipe, fit, scope_name
-from training.learning.gates import Gates, Verdict, judge
+from training.learning.gates import Gates, Verdict, check_gates
 from training.learning.ingest import read_log
 from training.learning.report import write_report
 
@@ -85,7 +85,7 @@ def nightly(
     )
     say("proving")
     found = evaluate(fitted.log, fitted.held, fitted.model, artefact=recipe.base)
-    verdicts = judge(found, gates or Gates())
+    verdicts = check_gates(found, gates or Gates())
     version = writer.add(folder, why=f"fitted to {len(log):,} decisions")
     report = write_report(work / "reports", version, found, verdicts, fitted.about)
     passed = all(verdict.passed for verdict in verdicts)

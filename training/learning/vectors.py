@@ -98,17 +98,16 @@ def _vectors(batch: Any, inputs: Inputs) -> Floats:  # noqa: ANN401 - an Arrow b
     bad = np.flatnonzero(~fits | ~np.isfinite(x).all(axis=1))
     if bad.size:
         x[bad] = np.nan
-        again = _again(batch, bad, inputs)
-        for row, text in again:
+        for row, text in _texts_among(batch, bad):
             x[row] = inputs.compute(text)
     return x
 
 
-def _again(batch: Any, bad: NDArray[np.intp], inputs: Inputs) -> Sequence[tuple[int, str]]:  # noqa: ANN401, ARG001 - an Arrow batch
+def _texts_among(batch: Any, rows: NDArray[np.intp]) -> Sequence[tuple[int, str]]:  # noqa: ANN401 - an Arrow batch
     if "text" not in batch.schema.names:
         return ()
-    texts = batch["text"].take(bad).to_pylist()
-    return [(int(row), text) for row, text in zip(bad, texts, strict=True) if text is not None]
+    texts = batch["text"].take(rows).to_pylist()
+    return [(int(row), text) for row, text in zip(rows, texts, strict=True) if text is not None]
 
 
 def _matrix(column: Any, size: int) -> Floats:  # noqa: ANN401 - an Arrow list column

@@ -18,7 +18,7 @@ from training.benchmarks.generated_log import Traffic
 from training.cli import app
 from training.learning.evaluate import evaluate
 from training.learning.fit import Recipe, fit
-from training.learning.gates import Gates, judge, read_gates
+from training.learning.gates import Gates, check_gates, read_gates
 from training.learning.ingest import read_log
 from training.learning.promote import nightly
 from training.rows import DataError
@@ -99,7 +99,7 @@ def test_a_worse_candidate_is_refused_and_the_refusal_says_why(logs: str, tmp_pa
     wrong = read.with_labels(read.labels.take(np.arange(len(read.labels))))
     wrong.labels.value[:] = 1.0 - wrong.labels.value
     bad = fit(wrong, tmp_path / "bad", name="global", version=1, recipe=Recipe(units=8))
-    verdicts = {v.gate: v for v in judge(evaluate(read, bad.held, bad.model, artefact="default"), Gates())}
+    verdicts = {v.gate: v for v in check_gates(evaluate(read, bad.held, bad.model, artefact="default"), Gates())}
     assert not verdicts["least_gain"].passed
     assert "must lie" in verdicts["least_gain"].why
     assert not verdicts["most_brier_rise"].passed
