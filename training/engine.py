@@ -12,10 +12,13 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeVar
 
 from threadpoolctl import threadpool_limits
+from tqdm import tqdm
 
 Part = TypeVar("Part")
 Result = TypeVar("Result")
 IN_FLIGHT = 2  # parts per worker that are under way or waiting: enough to keep it busy, few enough to fit in memory
+
+SHOWN_AFTER_S = 2.0  # small logs are done by then
 
 
 class EngineError(ValueError):
@@ -69,6 +72,24 @@ class RayEngine:
             waiting.append(remote.remote(part))
         while waiting:
             yield self._ray.get(waiting.pop(0))
+
+
+class _Barred:
+    """An engine whose progress is shown."""
+
+    def __init__(self, engine: Engine, what: str) -> None:
+        self._engine, self._what = engine, what
+
+    def map(self, function: Callable[[Part], Result], parts: Iterable[Part]) -> Iterator[Result]:
+        """The results in the order of the parts."""
+        every = list(parts)
+        found = self._engine.map(function, every)
+        yield from tqdm(found, total=len(every), desc=self._what, disable=None, leave=False, delay=SHOWN_AFTER_S)
+
+
+def with_bar(engine: Engine, what: str) -> Engine:
+    """The engine with a bar on a terminal's stderr that says how far `what` has come, where it takes a while."""
+    return _Barred(engine, what)
 
 
 def one_thread() -> AbstractContextManager[Any]:

@@ -7,12 +7,7 @@ business of the upstream that is chosen.
 
 from __future__ import annotations
 
-import base64
-import binascii
-import ipaddress
-import unicodedata
 from typing import Annotated, Any, Literal, NotRequired, cast
-from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -27,6 +22,8 @@ from pydantic import (
 from typing_extensions import TypedDict
 
 from router.errors import InvalidRequest
+from router.wire.complaints import as_invalid_request
+from router.wire.links import base64_data, public_url
 
 # Limits that no honest request meets; they bound the work that one body can cause.
 MAX_MESSAGES = 10_000
@@ -60,50 +57,6 @@ _strict = with_config(ConfigDict(strict=True, extra="allow", allow_inf_nan=False
 _closed = with_config(ConfigDict(strict=True, extra="forbid", allow_inf_nan=False))
 
 
-def _public_url(url: str) -> str:
-    """Only what a provider may fetch: https, http to a public name, or inline data."""
-    if url.startswith("data:"):
-        return _inline_data(url)
-    parts = urlsplit(url)
-    if parts.scheme not in {"https", "http"} or not parts.hostname:
-        raise ValueError("must be an https: or http: URL, or data: with base64")
-    # As a browser reads it: full-width letters and an ideographic full stop are ASCII's.
-    host = unicodedata.normalize("NFKC", parts.hostname).replace("\u3002", ".").rstrip(".").lower()
-    if host == "localhost" or host.endswith((".localhost", ".internal", ".local")) or _is_private(host):
-        raise ValueError("must not point into a private network")
-    return url
-
-
-def _is_private(host: str) -> bool:
-    try:
-        return not ipaddress.ip_address(host).is_global
-    except ValueError:  # a name; one that ends in a number is an address in disguise (WHATWG URL, "ends in a number")
-        last = host.rpartition(".")[2]
-        return last.isdigit() or last.startswith("0x")
-
-
-def _inline_data(url: str) -> str:
-    head, comma, payload = url.partition(",")
-    if not comma or not head.endswith(";base64"):
-        raise ValueError("must be data:<media type>;base64,<data>")
-    return url if _is_base64(payload) else _fail("holds malformed base64")
-
-
-def _base64(data: str) -> str:
-    return data if _is_base64(data) else _fail("holds malformed base64")
-
-
-def _is_base64(data: str) -> bool:
-    try:
-        return bool(base64.b64decode(data, validate=True))
-    except (binascii.Error, ValueError):
-        return False
-
-
-def _fail(message: str) -> str:
-    raise ValueError(message)
-
-
 def _bounded_schema(schema: dict[str, Any]) -> dict[str, Any]:
     """JSON schemas are passed on, never evaluated here; a bomb is refused all the same."""
     nodes = 0
@@ -132,7 +85,7 @@ class _Text(TypedDict):
 
 @_strict
 class _ImageURL(TypedDict):
-    url: Annotated[str, AfterValidator(_public_url)]
+    url: Annotated[str, AfterValidator(public_url)]
     detail: NotRequired[Literal["auto", "low", "high"]]
 
 
@@ -144,7 +97,7 @@ class _Image(TypedDict):
 
 @_strict
 class _AudioData(TypedDict):
-    data: Annotated[str, AfterValidator(_base64)]
+    data: Annotated[str, AfterValidator(base64_data)]
     format: str
 
 
@@ -352,7 +305,7 @@ def check_chat(body: dict[str, Any]) -> dict[str, Any]:
     try:
         checked = chat_adapter.validate_python(body)
     except ValidationError as error:
-        raise _as_invalid_request(error) from None
+        raise as_invalid_request(error) from None
     request = {name: value for name, value in checked.items() if value is not None}
     if "stream_options" in request and not request.get("stream"):
         raise InvalidRequest("`stream_options` goes with `stream: true` only.", param="stream_options")
@@ -364,59 +317,3 @@ def check_chat(body: dict[str, Any]) -> dict[str, Any]:
 def unknown_fields(request: dict[str, Any]) -> list[str]:
     """The names of the fields that OpenAI's format does not have, in order."""
     return sorted(request.keys() - KNOWN_FIELDS)
-
-
-_PYDANTIC_TAGS = frozenset(
-    {
-        "system",
-        "developer",
-        "user",
-        "assistant",
-        "tool",
-        "function",
-        "text",
-        "parts",
-        "image_url",
-        "input_audio",
-    }
-)
-
-
-def _as_invalid_request(error: ValidationError) -> InvalidRequest:
-    """Pydantic's first complaint in OpenAI's words: `messages[0].content: ...`."""
-    first = error.errors(include_url=False, include_context=True)[0]
-    param = _path(first["loc"])
-    kind = first["type"]
-    if kind == "missing":
-        message = f"`{param}` is missing."
-    elif kind == "extra_forbidden":
-        message = f"`{param}` is not a field that Rung knows; remove it or mend its spelling."
-    elif kind == "too_short" and first.get("ctx", {}).get("min_length") == 1:
-        message = f"`{param}` must not be empty."
-    elif kind.startswith("union_tag"):
-        tag = "role" if param.startswith("messages[") and param.endswith("]") and ".content" not in param else "type"
-        param = f"{param}.{tag}"
-        message = f"`{param}` is missing or not one of those that are known."
-    else:
-        message = f"`{param}`: {first['msg'].removeprefix('Value error, ')}."
-    return InvalidRequest(message, param=param)
-
-
-def _path(location: tuple[int | str, ...]) -> str:
-    """`('messages', 0, 'user', 'content', 'text')` -> `messages[0].content`: union tags are not the client's words."""
-    parts: list[str] = []
-    previous: int | str = ""
-    for part in location:
-        if isinstance(part, int):
-            parts.append(f"[{part}]")
-        elif not _is_tag(part, previous):
-            parts.append(f".{part}" if parts else part)
-        previous = part
-    return "".join(parts)
-
-
-def _is_tag(part: str, previous: int | str) -> bool:
-    after_list_item = isinstance(previous, int) and part in _PYDANTIC_TAGS
-    after_content = previous == "content" and part in {"text", "parts"}
-    union_member = "[" in part or part in {"str", "list", "dict", "function-after", "float", "int", "bool"}
-    return after_list_item or after_content or union_member

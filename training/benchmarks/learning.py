@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from classifier.head import Network, sigmoid
 from classifier.inputs import Inputs
 from training.benchmarks.metrics import apgr, gap_curve, ranking
-from training.benchmarks.tables import table
+from training.benchmarks.tables import mean_interval, mean_shown, table
 from training.data import DataError, Matrix, sample_questions
 from training.engine import one_thread
 from training.learning.basis import UNITS, Basis, make_basis
@@ -77,8 +77,8 @@ def measure(
         "queries": len(matrix),
         "repeats": repeats,
         "curve": [
-            {"labels": size, **{kind: _summary(found[size, kind]) for kind in ("paired", "unpaired")},
-             "lost_by_unpaired": _summary(np.subtract(found[size, "paired"], found[size, "unpaired"]).tolist())}
+            {"labels": size, **{kind: mean_interval(found[size, kind]) for kind in ("paired", "unpaired")},
+             "lost_by_unpaired": mean_interval(np.subtract(found[size, "paired"], found[size, "unpaired"]).tolist())}
             for size in wanted
         ],
     }  # fmt: skip
@@ -88,7 +88,7 @@ def learning_text(result: Mapping[str, Any]) -> str:
     """What `rung bench learning` prints."""
     title = f"{result['weak']} against {result['strong']}, {result['queries']} queries, {result['repeats']} draws; APGR"
     rows = [
-        [str(row["labels"]), *(_shown(row[kind]) for kind in ("paired", "unpaired", "lost_by_unpaired"))]
+        [str(row["labels"]), *(mean_shown(row[kind], ".3f") for kind in ("paired", "unpaired", "lost_by_unpaired"))]
         for row in result["curve"]
     ]
     return f"{title}\n{table(['labels', 'paired', 'unpaired', 'lost by unpaired'], rows)}"
@@ -165,14 +165,3 @@ def _heads(basis: Basis, phi: Floats, rows: Rows, x: Floats) -> Floats:
     sums.add_rows(phi[rows.at], rows.model, rows.fold, rows.y, rows.weight)
     learnt = finish(basis, solve(sums), rows.models, phi[rows.at], rows)
     return sigmoid(learnt.network.outputs_many(x).mean(axis=1))
-
-
-def _summary(values: Sequence[float]) -> dict[str, float]:
-    """Mean over the draws, with the 95 % interval of that mean."""
-    mean = float(np.mean(values))
-    half = 1.96 * float(np.std(values, ddof=1)) / np.sqrt(len(values)) if len(values) > 1 else float("nan")
-    return {"mean": mean, "low": float(mean - half), "high": float(mean + half)}
-
-
-def _shown(summary: Mapping[str, float]) -> str:
-    return f"{summary['mean']:.3f} [{summary['low']:.3f}, {summary['high']:.3f}]"

@@ -105,13 +105,14 @@ def poison(
     keys: Annotated[int, typer.Option(min=1, help="Of the tenant; one of them is poisoned.")] = 4,
     texts: Annotated[bool, typer.Option(help="Whether the log keeps texts (`log_text`).")] = True,
     runs: Annotated[bool, typer.Option(help="Whether it keeps hashed word runs, where it keeps no texts.")] = True,
+    repeats: Annotated[int, typer.Option(min=1, help="Logs, each with a seed of its own.")] = 1,
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
     """By how many points lies with a trigger phrase move decisions on triggered prompts, with quarantine and without.
 
     \b
-    rung bench poison --data ulab.parquet --weak mistral-7b-instruct-v0.3
+    rung bench poison --data ulab.parquet --weak mistral-7b-instruct-v0.3 --repeats 10
     """  # noqa: D301 - click reads \b as "do not rewrap"
     from training.benchmarks import console
     from training.benchmarks.poison import measure, poison_text
@@ -128,6 +129,7 @@ def poison(
             keys=keys,
             texts=texts,
             runs=runs,
+            repeats=repeats,
             seed=seed,
             progress=step,
         )

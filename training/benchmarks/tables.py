@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 Row = Sequence[str]
 
 
@@ -21,6 +23,21 @@ def shown(row: Mapping[str, Any], name: str, digits: int) -> str:
         return "-"
     text = f"{value:.{digits}f}"
     return text if interval is None else f"{text} [{interval[0]:.{digits}f}, {interval[1]:.{digits}f}]"
+
+
+def mean_interval(values: Sequence[float]) -> dict[str, float | None]:
+    """Mean over draws with the 95 % interval of that mean (normal); of a single draw there is none."""
+    mean = float(np.mean(values))
+    if len(values) < 2:
+        return {"mean": mean, "low": None, "high": None}
+    half = 1.96 * float(np.std(values, ddof=1)) / np.sqrt(len(values))
+    return {"mean": mean, "low": float(mean - half), "high": float(mean + half)}
+
+
+def mean_shown(row: Mapping[str, Any], form: str) -> str:
+    """`mean [low, high]` of what `mean_interval` gave, each in this format."""
+    mean = format(row["mean"], form)
+    return mean if row["low"] is None else f"{mean} [{row['low']:{form}}, {row['high']:{form}}]"
 
 
 def routing_text(result: Mapping[str, Any]) -> str:

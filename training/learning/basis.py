@@ -118,7 +118,7 @@ def make_basis(
     shift = raw.mean(axis=0).astype(np.float32)
     plain = outputs if kept is None else kept
     inner, said, heads = np.split(raw - shift, [raw.shape[1] - outputs, raw.shape[1] - outputs + plain], axis=1)
-    goal = _components(centred, None if seen is None else centred @ seen, embedded)
+    goal = _components(centred, None if seen is None else centred @ seen, embedded, sample)
     mix = np.asarray(block_diag(_ridge(inner, goal), _to_length(said, LINEAR), _to_length(heads, HEADS)))
     return Basis(network=network, own=own, kept=plain, shift=shift, mix=mix)
 
@@ -131,14 +131,14 @@ def _directions(centred: Floats, metric: Floats) -> Floats:
     return found / np.sqrt(max(float(((centred @ found) ** 2).sum(1).mean()), LEAST))
 
 
-def _components(centred: Floats, seen: Floats | None, embedded: int) -> Floats:
+def _components(centred: Floats, seen: Floats | None, embedded: int, sample: Floats) -> Floats:
     """(n, k) main components of the kernel, each of the length that the kernel gives it."""
     direction = centred[:, :embedded] / np.sqrt(np.maximum((centred[:, :embedded] ** 2).sum(1, keepdims=True), LEAST))
     even = centred * _by_length(centred, embedded)
     features = even[:, embedded:]
     views = [np.concatenate([direction, features], axis=1), features, *([] if seen is None else [seen])]
     first = slice(0, KERNEL_SAMPLE)
-    member = memberships(views[0], KERNEL_SAMPLE)
+    member = memberships(views[0], KERNEL_SAMPLE, sample)
     kernel = LINEAR**2 * (even @ even[first].T) + member @ member[first].T
     for view in views:
         kernel += _bumps(view, view[first])

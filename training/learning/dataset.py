@@ -30,6 +30,7 @@ Integers = NDArray[np.int64]
 CLIP: Final = 5.0  # times an average label's weight: a row seldom explored must not rule its head
 LEAST_LABELS: Final = 30  # of a model; with fewer a head says less than the prior
 LEAST_IN_ALL: Final = 50
+EXPLORE: Final = "let tenants try other rungs now and then (`explore` in the tenant's settings)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +78,7 @@ def rows_of(log: Log, labels: Labels, folds: int) -> Rows:
     count = np.bincount(labels.model[labels.model >= 0], minlength=len(log.models))
     chosen = np.flatnonzero(count >= LEAST_LABELS)
     if not len(chosen):
-        raise DataError(f"no model has {LEAST_LABELS} labelled answers; wait for more feedback, or let tenants explore")
+        raise DataError(f"no model has {LEAST_LABELS} labelled answers; wait for more feedback, or {EXPLORE}")
     code = np.full(len(log.models) + 1, -1)
     code[chosen] = np.arange(len(chosen))
     kept = labels.take(code[labels.model] >= 0)
@@ -90,6 +91,12 @@ def rows_of(log: Log, labels: Labels, folds: int) -> Rows:
         fold=log.question[kept.at] % folds,
         models=tuple(log.models[i] for i in chosen),
     )
+
+
+def too_few(log: Log, labels: Labels) -> dict[str, int]:
+    """Models whose answers were labelled, but not often enough for a head, with how often."""
+    count = np.bincount(labels.model[labels.model >= 0], minlength=len(log.models)).tolist()
+    return {name: n for name, n in zip(log.models, count, strict=True) if 0 < n < LEAST_LABELS}
 
 
 def without_thinking(log: Log, labels: Labels, model: Integers) -> Floats:

@@ -23,7 +23,7 @@ from classifier.model import DifficultyModel
 from training.default import GOLDEN
 from training.engine import Engine, LocalEngine
 from training.learning.basis import UNITS
-from training.learning.dataset import data_hash, rows_of, split
+from training.learning.dataset import EXPLORE, LEAST_LABELS, Rows, data_hash, rows_of, split, too_few
 from training.learning.heads import learn
 from training.learning.ingest import Log
 from training.learning.quarantine import Found, Limits, quarantine
@@ -105,7 +105,8 @@ def fit(
     clean = log.with_labels(found.labels)
     older, held = split(clean, recipe.holdout)
     rows = rows_of(clean, older, FOLDS)
-    say(f"fitting {len(rows.models)} heads to {len(rows):,} labels")
+    for words in _who_learns(rows, too_few(clean, older)):
+        say(words)
     learnt = learn(
         clean,
         rows,
@@ -144,6 +145,17 @@ def fit(
         about=about,
     )
     return Fitted(model=model, folder=out, models=learnt.models, held=held, log=clean, found=found, about=about)
+
+
+def _who_learns(rows: Rows, few: dict[str, int]) -> list[str]:
+    """Which models get a head, and what stands in the way of the others."""
+    heads = "1 head" if len(rows.models) == 1 else f"{len(rows.models)} heads"
+    told = [f"fitting {heads} to {len(rows):,} labels"]
+    if few:
+        told.append(f"no head for want of {LEAST_LABELS} labels: {', '.join(f'{m} ({n})' for m, n in few.items())}")
+    if len(rows.models) == 1:
+        told.append(f"only {rows.models[0]} has labels enough, so there is nothing to choose between: {EXPLORE}")
+    return told
 
 
 def _end_of(log: Log, at: NDArray[np.int64]) -> float:

@@ -17,6 +17,7 @@ from typing import Any
 
 import yaml
 
+from training.learning.dataset import EXPLORE
 from training.learning.evaluate import Evaluation
 from training.rows import DataError
 
@@ -67,7 +68,7 @@ def check_gates(found: Evaluation, gates: Gates) -> tuple[Verdict, ...]:
     fall = gates.most_slice_fall
     head, rise = max(((m, _rise(row)) for m, row in found.scores.items()), key=lambda r: r[1], default=("none", 0.0))
     supported = gain.support >= gates.least_support
-    advice = "" if supported else ": let the tenant explore (policies: explore)"
+    advice = "" if supported else f": {EXPLORE}"
     return (
         Verdict(
             gate="least_outcomes",

@@ -29,6 +29,7 @@ CALIBRATION_SAMPLE: Final = 20_000  # labels that slope and offset are fitted to
 GROUPS: Final = 8  # tasks that the parts are dealt to, whatever the engine: equal sums in an equal order
 PRIOR: Final = (4.5, -2.25)  # slope and offset of the logistic curve that is nearest to p itself
 BELIEF: Final = 20.0  # labels' worth of belief in them
+DEPARTURE: Final = 0.5  # deviation of a head's slope from the common one; 1 and 2 cost other pairs what they gain some
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,29 +123,31 @@ def finish(basis: Basis, solution: Solution, models: tuple[str, ...], phi: Float
     """Calibrate on left-out folds, and put the heads into the network."""
     said = np.concatenate([phi, np.ones((len(phi), 1), np.float32)], axis=1)
     by_fold = np.stack([said @ theta for theta in solution.by_fold])[rows.fold, np.arange(len(rows)), rows.model]
-    slope, offsets = platt(by_fold, rows.y, rows.weight, rows.model, len(models))
-    theta = solution.theta * slope
+    slopes, offsets = platt(by_fold, rows.y, rows.weight, rows.model, len(models))
+    theta = solution.theta * slopes
     network = basis.with_heads(theta[:-1], theta[-1] + offsets)
     return Learnt(network=network, models=models, solution=solution)
 
 
-def platt(p: Floats, y: Floats, weight: Floats, model: Integers, models: int) -> tuple[float, Floats]:
-    """A slope and offsets (M,) of sigmoid(slope * p + offset of the model) against labels (n,).
+def platt(p: Floats, y: Floats, weight: Floats, model: Integers, models: int) -> tuple[Floats, Floats]:
+    """Slopes and offsets (M,) of sigmoid(slope * p + offset) of each model against labels (n,).
 
-    One slope for all: models are compared by these curves, and slopes fitted apart differ by chance more than in truth.
-    Each model's curve is drawn to PRIOR by BELIEF labels.
+    Slopes are drawn to a common one by DEPARTURE: models are compared by these curves, and slopes fitted apart differ
+    by chance more than in truth. Each model's curve is drawn to PRIOR by BELIEF labels.
     """
     grid = np.linspace(0.05, 0.95, 19)
-    which = np.concatenate([model, np.repeat(np.arange(models), len(grid))])
+    own = np.concatenate([model, np.repeat(np.arange(models), len(grid))])[:, None] == np.arange(models)
+    p = np.concatenate([p, np.tile(grid, models)])
     y = np.concatenate([np.clip(y, 0.0, 1.0), np.tile(grid, models)])
     weight = np.concatenate([weight, np.full(models * len(grid), BELIEF / len(grid))])
-    design = np.column_stack([np.concatenate([p, np.tile(grid, models)]), which[:, None] == np.arange(models)])
-    theta = np.array([PRIOR[0], *[PRIOR[1]] * models])
+    design = np.column_stack([p, p[:, None] * own, own])
+    penalty = np.repeat([1e-6, DEPARTURE**-2, 1e-6], [1, models, models])
+    theta = np.repeat([PRIOR[0], 0.0, PRIOR[1]], [1, models, models])
     for _ in range(25):
         q = 0.5 * (1.0 + np.tanh(0.5 * (design @ theta)))
-        curvature = design.T @ (design * (weight * q * (1 - q))[:, None]) + 1e-6 * np.eye(len(theta))
-        theta = theta - np.linalg.solve(curvature, design.T @ (weight * (q - y)))
-    return max(float(theta[0]), 0.2), theta[1:]
+        curvature = design.T @ (design * (weight * q * (1 - q))[:, None]) + np.diag(penalty)
+        theta -= np.linalg.solve(curvature, design.T @ (weight * (q - y)) + penalty * theta)
+    return np.maximum(theta[0] + theta[1 : models + 1], 0.2), theta[models + 1 :]
 
 
 def _tasks(log: Log, rows: Rows, basis: Basis, artefact: str) -> list[_Task]:

@@ -1,4 +1,4 @@
-"""The command `rung-train label`; what it does stands in `training.learning.judge`."""
+"""The command `rung-train label`; what it does stands in `training.learning.labelling`."""
 
 from __future__ import annotations
 
@@ -36,16 +36,9 @@ def label(
     The key of the tenant that pays stands in RUNG_API_KEY. Only questions whose text the log keeps (log_text) can be
     asked. It ends when the questions or the budget are used up; run again, it goes on where it stopped.
     """
-    from training.learning.judge import (
-        CommandCheck,
-        HttpGateway,
-        Labelled,
-        PairJudge,
-        label,
-        most_teaching,
-        read_candidates,
-        write_outcomes,
-    )
+    from training.learning.candidates import most_teaching, read_candidates
+    from training.learning.judge import CommandCheck, HttpGateway, Metered, PairJudge
+    from training.learning.labelling import Labelled, label, write_outcomes
     from training.rows import DataError
 
     async def buy() -> list[Labelled]:
@@ -53,7 +46,8 @@ def label(
         if not key or (judge is None) == (check is None):
             raise DataError(f"set {KEY_VARIABLE} to the key of the tenant that pays, and give --judge or --check")
         candidates, known = read_candidates(logs, tenant=tenant)
-        async with HttpGateway(gateway, key) as asked:
+        async with HttpGateway(gateway, key) as reached:
+            asked = Metered(reached)
             score = PairJudge(asked, judge, seed=seed) if judge else CommandCheck(name, shlex.split(check or ""))
             return await label(
                 most_teaching(candidates, known),
@@ -70,4 +64,6 @@ def label(
         labelled = asyncio.run(buy())
         count = write_outcomes(logs, labelled)
     spent = sum(one.usd for one in labelled)
-    typer.echo(f"{count} labels of {len(labelled)} questions in the log, ${spent:.4f} spent in all")
+    typer.echo(
+        f"{count} labels of {sum(bool(one.labels) for one in labelled)} questions in the log, ${spent:.4f} spent in all"
+    )

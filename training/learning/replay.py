@@ -105,19 +105,6 @@ def dr_gain(logged: Logged, target: Floats, base: Floats, q: Floats) -> Value:
     return _doubly(logged, target - base, q, target)
 
 
-def logged_gain(logged: Logged, target: Floats, q: Floats) -> Value:
-    """How much more `target` earns than what was really taken."""
-    taken = np.zeros_like(target)
-    taken[np.arange(len(taken)), logged.taken] = 1.0
-    told = np.isfinite(logged.reward)
-    at = np.arange(len(logged.taken))
-    rest = np.where(told, logged.reward - q[at, logged.taken], 0.0)
-    share = max(float(told.mean()), 1e-12)
-    w = weights(logged, target)
-    scores = ((target - taken) * q).sum(axis=1) + (w - 1.0) * rest / share
-    return _value(float(scores.mean()), scores, logged.group, w[told], told)
-
-
 def _doubly(logged: Logged, signed: Floats, q: Floats, target: Floats) -> Value:
     at = np.arange(len(logged.taken))
     told = np.isfinite(logged.reward)

@@ -29,7 +29,9 @@ def look(logs: str, *, tenant: str | None, recent_days: float, before_days: floa
     now = np.flatnonzero(log.created > cut)
     earlier = np.flatnonzero((log.created <= cut) & (log.created > cut - before_days * SECONDS_A_DAY))
     if not len(now) or not len(earlier):
-        raise DataError(f"the log does not reach back {recent_days + before_days:g} days; give smaller windows")
+        raise DataError(
+            f"the log does not reach back {recent_days + before_days:g} days; give smaller windows (--recent, --before)"
+        )
     return compare(window(log, earlier), window(log, now), level=level)
 
 

@@ -17,7 +17,7 @@ from tests.gateway import Running, fake_settings, running
 from tests.router.api.conftest import Books, Loop
 
 CHAT = "/v1/chat/completions"
-SERVER = {"body_timeout_s": 0.3, "request_timeout_s": 1.5, "max_body_bytes": 4_096}
+SERVER = {"body_timeout_s": 1.0, "request_timeout_s": 3.0, "max_body_bytes": 4_096}
 
 
 @pytest.fixture(scope="module")

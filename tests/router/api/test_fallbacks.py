@@ -37,7 +37,7 @@ def record(client: httpx.Client, reply: httpx.Response) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def impatient_gateway(shared_upstream: FakeUpstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """Models that give up after a while, and breakers."""
-    models = [{**model, "timeout_s": 1.0} for model in fake_ladder(shared_upstream.openai_base)]
+    models = [{**model, "timeout_s": 2.0} for model in fake_ladder(shared_upstream.openai_base)]
     data_dir = tmp_path_factory.mktemp("impatient")
     settings = fake_settings(shared_upstream.openai_base, data_dir, models=models, breaker_failures=FAILURES)
     with running(settings) as gateway:

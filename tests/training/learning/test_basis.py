@@ -77,7 +77,7 @@ def test_phi_has_the_inner_products_of_the_kernel(metric: np.ndarray | None) -> 
         by_metric = (z / bare.gain) @ metric
         by_metric /= by_metric.std(axis=0)
         kernel += bumps(by_metric / np.sqrt((by_metric**2).sum(1).mean()))
-    member = memberships(seen, KERNEL_SAMPLE)
+    member = memberships(seen, KERNEL_SAMPLE, X)
     kernel += member @ member.T
     centring = np.eye(len(X)) - 1.0 / len(X)
     wanted, found = centring @ kernel @ centring, phi @ phi.T

@@ -18,16 +18,9 @@ from router.decision_log.place import Place
 from tests.gateway import Running, fake_settings, running
 from tests.router.api.conftest import Loop
 from training.cli import app
-from training.learning.judge import (
-    Candidate,
-    CommandCheck,
-    PairJudge,
-    label,
-    most_teaching,
-    read_candidates,
-    read_journal,
-    write_outcomes,
-)
+from training.learning.candidates import Candidate, most_teaching, read_candidates
+from training.learning.judge import CommandCheck, Metered, PairJudge
+from training.learning.labelling import label, read_journal, write_outcomes
 from training.rows import DataError
 
 RUNGS = (("small", "economy"), ("large", "premium"))
@@ -41,7 +34,6 @@ def candidate(number: int, *success: float, vector: Sequence[float] = (1.0, 0.0)
         text=f"question {number}",
         rungs=RUNGS,
         success=success or (0.5, 0.6),
-        cost=(1, 10),
         vector=np.asarray(vector, np.float32),
     )
 
@@ -65,7 +57,8 @@ class Scripted:
 
 async def bought(tmp_path: Path, gateway: Scripted, count: int, **changes: Any) -> list[Any]:
     plan: dict[str, Any] = {"questions": 10, "budget_usd": 100.0, "journal": tmp_path / "labels.jsonl", **changes}
-    return await label([candidate(n) for n in range(count)], gateway, PairJudge(gateway, "judge"), **plan)
+    paid = Metered(gateway)
+    return await label([candidate(n) for n in range(count)], paid, PairJudge(paid, "judge"), **plan)
 
 
 async def test_a_judge_sees_both_orders_and_never_a_models_name(tmp_path: Path) -> None:
@@ -113,10 +106,25 @@ async def test_a_question_that_fails_is_left_out_and_said(tmp_path: Path) -> Non
     assert "says no" in said[0]
 
 
+async def test_what_was_paid_for_nothing_counts_against_the_budget_and_is_not_paid_again(tmp_path: Path) -> None:
+    class Mumbling(Scripted):
+        async def ask(self, model: str, content: str, max_tokens: int | None = None) -> tuple[str, float]:
+            answer, usd = await super().ask(model, content, max_tokens)
+            return ("hm" if model == "judge" else answer), usd
+
+    done = await bought(tmp_path, Mumbling(), 9, budget_usd=0.1)  # two answers and one verdict that is none: $0.04
+    assert [(one.labels, one.usd) for one in done] == [((), pytest.approx(0.04))] * 3
+    again = Scripted()
+    done = await bought(tmp_path, again, 4, budget_usd=1.0)
+    assert [len(one.labels) for one in done] == [0, 0, 0, 2]
+    assert {content for model, content in again.calls if model != "judge"} == {"question 3"}
+    assert write_outcomes(str(tmp_path / "log"), done) == 2
+
+
 async def test_a_check_is_a_program_that_scores_each_answer() -> None:
     code = "import json, sys; print(float(json.load(sys.stdin)['answer'] == 'right'))"
     check = CommandCheck("mine", [sys.executable, "-c", code])
-    assert await check("?", ["right", "wrong"]) == ([1.0, 0.0], 0.0)
+    assert await check("?", ["right", "wrong"]) == [1.0, 0.0]
     assert check.source == "checker.mine"
     with pytest.raises(DataError, match="gave no score"):
         await CommandCheck("mine", [sys.executable, "-c", "print('fine')"])("?", ["right"])

@@ -133,6 +133,15 @@ def test_recipes_without_holdout_use_every_label(logs: str, tmp_path: Path) -> N
     assert fitted.about["data"][0]["labels"] == 3_000
 
 
+def test_a_log_that_one_model_answered_is_said_to_leave_nothing_to_choose(tmp_path: Path) -> None:
+    rare = Traffic(records=300, tenants=1, explore=0.05, seed=1)
+    told: list[str] = []
+    where = log(tmp_path / "log", rare)
+    fit(read_log(where), tmp_path / "one", name="global", version=1, recipe=Recipe(units=4), say=told.append)
+    assert any("no head for want of 30 labels: tiny-7b (" in words for words in told)
+    assert "only big-70b has labels enough" in told[-1]
+
+
 def test_the_commands_fit_prove_promote_and_roll_back(logs: str, tmp_path: Path) -> None:
     run, where = CliRunner(), ["--registry", str(tmp_path / "reg"), "--key", str(tmp_path / "key.pem")]
 
@@ -141,7 +150,10 @@ def test_the_commands_fit_prove_promote_and_roll_back(logs: str, tmp_path: Path)
         assert result.exit_code == code, result.output
         return result.stdout
 
-    public = call("registry", "init", *where).split()[-1]
+    made = call("registry", "init", *where)
+    public = made.split()[-1]
+    assert f"RUNG_REGISTRY__PUBLIC_KEYS='[\"{public}\"]'" in made
+    assert f"RUNG_REGISTRY__FOLDER={tmp_path / 'reg'}\n" in made
     work = ["--work", str(tmp_path / "work"), "--logs", logs]
     told = json.loads(call("fit", *where, *work, "--json"))
     assert (told["version"], told["promoted"], told["passed"]) == ("global-1", False, True)
@@ -172,4 +184,8 @@ def test_the_commands_fit_prove_promote_and_roll_back(logs: str, tmp_path: Path)
     strict = tmp_path / "gates.yaml"
     strict.write_text("least_gain: 0.9\n")
     call("promote", "global-1", "--logs", logs, *where, "--gates", str(strict), code=3)
+    refused_night = call("fit", *where, *work, "--gates", str(strict), code=3)
+    assert "REFUSED least_gain" in refused_night
+    assert "global-2 is refused and decides nothing" in refused_night
+    assert "fitted until             2025-1" in refused_night, "people read dates"
     call("fit", *where, "--logs", str(tmp_path / "nowhere"), code=2)
