@@ -14,6 +14,7 @@ from router.service.once import KEY
 from router.service.streaming import ClientDeparted, unless_client_leaves
 from router.wire.body import ClientGone
 from router.wire.errors import CLIENT_CLOSED_REQUEST
+from router.wire.reading import headers_of
 
 
 async def chat_completions(request: Request) -> ASGIApp:
@@ -25,7 +26,7 @@ async def chat_completions(request: Request) -> ASGIApp:
         principal = await principal_of(request)
         tenant = principal.tenant.id
         body = await json_object(request)
-        headers: dict[bytes, bytes] = dict(request.scope["headers"])
+        headers = headers_of(request.scope["headers"])
         serving = gateway.once if KEY in headers else gateway.service
         work = serving.chat(principal, body, headers, request.scope["rung.request_id"])
         reply = await unless_client_leaves(work, request.receive)

@@ -6,6 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from router.api.access import gateway_of, json_object, json_reply, principal_of
+from router.wire.reading import headers_of
 
 
 async def route(request: Request) -> Response:
@@ -14,6 +15,6 @@ async def route(request: Request) -> Response:
     body = await json_object(request)
     body.setdefault("model", "auto")
     quote = await gateway_of(request).service.quote(
-        principal, body, dict(request.scope["headers"]), request.scope["rung.request_id"]
+        principal, body, headers_of(request.scope["headers"]), request.scope["rung.request_id"]
     )
     return json_reply(quote)

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from hashlib import blake2b
-from typing import Any
+from typing import Any, TypeVar
 
 from router.errors import Conflict, Forbidden, InvalidKey, NotFound
 from router.recent import Recent
@@ -23,11 +23,15 @@ from router.store.credentials import Token
 from router.store.directory_types import INFERENCE, Key, Principal, Tenant
 from router.store.ledger import Ledger
 from router.store.limits import Limits
-from router.store.scripts import Argument, Ask, Reply, refusal, text
+from router.store.scripts import Argument, Ask, Reply, Script, refusal, text
 
 FRESH_S = 1.0  # how long a principal is believed without asking for the revision
 POLL_S = 0.4  # twice within FRESH_S, with room for a slow answer
 REMEMBERED = 10_000  # principals and unknown ids in memory: a few megabytes
+
+
+_REPLACE = Script("replace.lua")
+R = TypeVar("R", Tenant, Key)
 
 
 class Directory:
@@ -181,17 +185,10 @@ class Directory:
         ids = await self._executor.ask(Ask(("SMEMBERS", names.TENANTS), _texts))
         return [tenant for tenant in await self._all([_tenant_ask(i) for i in ids]) if tenant is not None]
 
-    async def update_tenant(self, tenant: Tenant) -> None:
-        """Write a changed record. Raises NotFound where there is no such tenant."""
-        if not await self._executor.ask(Ask(("SET", names.of(tenant.id, "rec"), tenant.dump(), "XX"), bool)):
-            raise NotFound(f"There is no tenant {tenant.id}: create it first.")
-        await self._changed()
-
     async def set_disabled(self, tenant_id: str, *, disabled: bool) -> Tenant:
         """Disable or enable a tenant; seen everywhere within a second. Raises NotFound."""
-        tenant = replace(await self.tenant(tenant_id), disabled=disabled)
-        await self.update_tenant(tenant)
-        return tenant
+        await self.tenant(tenant_id)
+        return await self._change(names.of(tenant_id, "rec"), Tenant.load, lambda now: replace(now, disabled=disabled))
 
     async def declare_tenant(
         self,
@@ -210,16 +207,14 @@ class Directory:
                 return await self.create_tenant(tenant_id, name=name, models=models, limits=limits, policy=policy)
             except Conflict:  # another process that starts at the same time was quicker
                 before = await self.tenant(tenant_id)
-        after = replace(
-            before,
-            name=name or tenant_id,
-            models=models,
-            limits=limits or Limits(),
-            policy=dict(policy or {}),
-        )
-        if after != before:
-            await self.update_tenant(after)
-        return after
+
+        def declared(now: Tenant) -> Tenant:
+            rules = dict(policy or {})
+            return replace(now, name=name or tenant_id, models=models, limits=limits or Limits(), policy=rules)
+
+        if declared(before) == before:
+            return before
+        return await self._change(names.of(tenant_id, "rec"), Tenant.load, declared)
 
     # --- keys
     # ----------------------------------------------------------------------------------------------------
@@ -293,10 +288,9 @@ class Directory:
 
     async def revoke_key(self, key_id: str) -> Key:
         """Revoke a key; seen everywhere within a second. Raises NotFound."""
-        key = replace(await self.key(key_id), revoked_at=self._clock())
-        await self._executor.ask(Ask(("SET", names.api_key(key_id), key.dump(), "XX"), bool))
-        await self._changed()
-        return key
+        await self.key(key_id)
+        now = self._clock()
+        return await self._change(names.api_key(key_id), Key.load, lambda key: replace(key, revoked_at=now))
 
     async def rotate_key(self, key_id: str, *, grace_s: float = 0.0) -> tuple[Key, str]:
         """Draw a key with the rights of another, which ends after `grace_s` seconds; budgets of the old id stay there.
@@ -323,10 +317,25 @@ class Directory:
             await self.revoke_key(key_id)
         else:
             ends_at = min(now + grace_s, old.expires_at or float("inf"))
-            ending = replace(old, expires_at=ends_at)
-            await self._executor.ask(Ask(("SET", names.api_key(key_id), ending.dump(), "XX"), bool))
-            await self._changed()
+            ending = await self._change(names.api_key(key_id), Key.load, lambda key: replace(key, expires_at=ends_at))
+            if ending.revoked_at is not None:
+                await self.revoke_key(fresh.id)
+                raise Conflict(f"The key {key_id} was revoked meanwhile: make a new one with `rung keys create`.")
         return fresh, token
+
+    async def _change(self, place: str, load: Callable[[bytes], R], change: Callable[[R], R]) -> R:
+        """Make another record of the one that is there, and say so; who was overtaken by another's change reads again.
+
+        Raises NotFound where the record is gone.
+        """
+        while True:
+            found = await self._executor.ask(Ask(("GET", place), _raw))
+            if found is None:
+                raise NotFound("It was deleted meanwhile: nothing was changed.")
+            after = change(load(found))
+            if await self._executor.ask(_REPLACE.ask([place], [found, after.dump()], bool)):
+                await self._changed()
+                return after
 
     async def _all(self, asks: list[Ask[Any]]) -> list[Any]:
         replies = await self._executor.run(*asks) if asks else []
@@ -347,6 +356,10 @@ class Directory:
 def _tenant_ask(tenant_id: str) -> Ask[Tenant | None]:
     command: tuple[Argument, ...] = ("GET", names.of(tenant_id, "rec"))
     return Ask(command, lambda reply: None if reply is None else Tenant.load(reply))
+
+
+def _raw(reply: Reply) -> bytes | None:
+    return reply
 
 
 def _key(reply: Reply) -> Key | None:

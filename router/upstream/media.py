@@ -23,7 +23,7 @@ def refuse_fetching(call: UpstreamCall, *, provider_fetches: bool) -> None:
     """
     for kind, url in _urls(call.body.get("messages") or ()):
         passed_on = provider_fetches and kind == "image_url" and url.startswith("https://")
-        if url.lower().startswith(_REMOTE) and not passed_on:
+        if url.strip().lower().startswith(_REMOTE) and not passed_on:
             raise UpstreamRejected(
                 f"{call.model.name} cannot be sent a URL as {kind}: send the content itself, as a data: URL",
                 param="messages",

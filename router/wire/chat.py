@@ -7,6 +7,7 @@ business of the upstream that is chosen.
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal, NotRequired, cast
 
 from pydantic import (
@@ -187,9 +188,20 @@ class _Function(TypedDict):
     strict: NotRequired[bool | None]
 
 
+# Run by whoever asks: OpenAI's two kinds, and those of Anthropic's that work on the caller's own machine.
+_OWN_TOOL = re.compile(r"function|custom|(bash|text_editor|computer|memory)_\d{8}")
+
+
+def _run_by_the_client(kind: str) -> str:
+    """A search or a program that runs at the provider is billed by the use, beside its tokens: no price, no call."""
+    if not _OWN_TOOL.fullmatch(kind):
+        raise ValueError("is run by the provider at a price that is not known; use function or custom tools")
+    return kind
+
+
 @_strict
 class _Tool(TypedDict):
-    type: str
+    type: Annotated[str, AfterValidator(_run_by_the_client)]
     function: NotRequired[_Function]
 
 
@@ -307,6 +319,12 @@ def check_chat(body: dict[str, Any]) -> dict[str, Any]:
     except ValidationError as error:
         raise as_invalid_request(error) from None
     request = {name: value for name, value in checked.items() if value is not None}
+    if "web_search_options" in request:
+        raise InvalidRequest(
+            "`web_search_options`: a search has a price beside its tokens, which is not known; search by a tool of your"
+            " own.",
+            param="web_search_options",
+        )
     if "stream_options" in request and not request.get("stream"):
         raise InvalidRequest("`stream_options` goes with `stream: true` only.", param="stream_options")
     if request.get("top_logprobs") is not None and not request.get("logprobs"):

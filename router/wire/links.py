@@ -8,11 +8,17 @@ import ipaddress
 import unicodedata
 from urllib.parse import urlsplit
 
+# IPv4 addresses in IPv6's clothes (RFC 6052): a network with NAT64 leads to the address itself.
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+
 
 def public_url(url: str) -> str:
     """Only what a provider may fetch: https, http to a public name, or inline data. Raises ValueError."""
     if url.startswith("data:"):
         return _inline_data(url)
+    # Readers differ on these: some strip them or end there, and to a browser a backslash is a slash.
+    if not url.isprintable() or " " in url or "\\" in url:
+        raise ValueError("must not hold a space, a backslash or a control character; write it as %20, %5C ...")
     parts = urlsplit(url)
     if parts.scheme not in {"https", "http"} or not parts.hostname:
         raise ValueError("must be an https: or http: URL, or data: with base64")
@@ -25,10 +31,13 @@ def public_url(url: str) -> str:
 
 def _is_private(host: str) -> bool:
     try:
-        return not ipaddress.ip_address(host).is_global
+        address = ipaddress.ip_address(host)
     except ValueError:  # a name; one that ends in a number is an address in disguise (WHATWG URL, "ends in a number")
         last = host.rpartition(".")[2]
         return last.isdigit() or last.startswith("0x")
+    if address in _NAT64:
+        address = ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
+    return not address.is_global
 
 
 def _inline_data(url: str) -> str:

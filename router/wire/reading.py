@@ -34,6 +34,8 @@ WAV_CHARS_PER_TOKEN, AUDIO_CHARS_PER_TOKEN = 320, 40
 # `auto:<name>` -> the quality-cost dial.
 AUTO_QUALITY = {"auto:economy": 0.2, "auto": None, "auto:quality": 0.8}
 CHAT_DEFAULT_CHOICES = 1
+# In a header as in the body (`router.wire.chat`).
+MAX_SESSION_ID = 256
 
 Headers = Mapping[bytes, bytes]
 
@@ -267,6 +269,7 @@ def extensions_of(request: Mapping[str, Any], headers: Headers) -> Extensions:
 
 NO_WISHES = Extensions()
 _WISHING_FIELDS = frozenset({"rung", "metadata"})
+_SAID_ONCE = frozenset({b"idempotency-key", b"x-session-id"})
 _WISHING_HEADERS = frozenset({b"x-session-id", b"cache-control"})
 
 
@@ -287,7 +290,21 @@ def _refuse_unknown(headers: Headers) -> None:
 
 def _text_header(headers: Headers, name: bytes) -> str | None:
     value = headers.get(name)
-    return value.decode("latin-1")[:256] if value else None
+    if value and len(value) > MAX_SESSION_ID:
+        raise InvalidRequest(f"`{name.decode()}` must have at most {MAX_SESSION_ID} characters.", param=name.decode())
+    return value.decode("latin-1") if value else None
+
+
+def headers_of(raw: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """The headers by name. Raises InvalidRequest where a wish is said twice: nobody could tell which one counts."""
+    headers = dict(raw)
+    if len(headers) != len(raw):
+        names = [name for name, _ in raw]
+        for name in headers:
+            if (name.startswith(b"x-rung-") or name in _SAID_ONCE) and names.count(name) > 1:
+                shown = name.decode("latin-1")[:100]
+                raise InvalidRequest(f"`{shown}` was sent more than once; send it once.", param=shown)
+    return headers
 
 
 def _number_header(headers: Headers, name: bytes, maximum: float) -> float | None:

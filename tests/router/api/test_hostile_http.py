@@ -211,6 +211,29 @@ def test_an_odd_wish_in_a_header_is_named(client: httpx.Client, upstream: FakeUp
     assert upstream.received == []
 
 
+@pytest.mark.parametrize(
+    "twice",
+    [
+        ("x-rung-max-cost-usd: 0.01", "x-rung-max-cost-usd: 10"),
+        ("x-session-id: a", "X-Session-Id: b"),
+        ("idempotency-key: a", "idempotency-key: a"),
+    ],
+)
+def test_a_wish_that_is_said_twice_is_refused(gateway: Running, upstream: FakeUpstream, twice: tuple[str, str]) -> None:
+    body = question()
+    answer = exchange(gateway, posted(gateway, body, f"content-length: {len(body)}", *twice))
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"was sent more than once" in answer
+    assert upstream.received == []
+
+
+def test_an_endless_session_id_is_refused(client: httpx.Client) -> None:
+    headers = {"content-type": "application/json", "x-session-id": "x" * 257}
+    reply = client.post("/v1/chat/completions", content=question(), headers=headers)
+    assert reply.status_code == 400
+    assert reply.json()["error"]["param"] == "x-session-id"
+
+
 def test_a_wish_in_the_body_wins_over_the_header(client: httpx.Client) -> None:
     asked = question(rung={"cache": "off"})
     reply = client.post(

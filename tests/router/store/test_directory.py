@@ -238,9 +238,9 @@ async def test_an_id_that_would_leave_its_slot_is_refused(store: Store, odd: str
 
 async def test_what_is_not_there_is_said_so(store: Store) -> None:
     directory = store.directory
-    tenant = await directory.create_tenant("acme")
+    await directory.create_tenant("acme")
     await store.connection.ask(Ask(("DEL", "b:{acme}:rec"), int))
-    for call in (directory.update_tenant(tenant), directory.key("none"), directory.create_key("acme")):
+    for call in (directory.set_disabled("acme", disabled=True), directory.key("none"), directory.create_key("acme")):
         with pytest.raises(NotFound):
             await call
 

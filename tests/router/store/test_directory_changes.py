@@ -82,12 +82,10 @@ async def who(store: Store, written: Written, clock: Clock) -> Directory:
 
 
 async def test_the_last_word_of_every_change_tells_the_other_processes(who: Directory, written: Written) -> None:
-    tenant = await who.create_tenant("acme")
+    await who.create_tenant("acme")
     assert written.commands[-1] == TOLD, "a tenant created"
     key, _ = await who.create_key("acme")
     assert written.commands[-1] == TOLD, "a key created"
-    await who.update_tenant(tenant)
-    assert written.commands[-1] == TOLD, "a tenant changed"
     await who.set_disabled("acme", disabled=False)
     assert written.commands[-1] == TOLD, "a tenant enabled"
     await who.declare_tenant("acme", name="A")
@@ -101,6 +99,45 @@ async def test_the_last_word_of_every_change_tells_the_other_processes(who: Dire
     assert written.commands[-1] == TOLD, "a key taken over again"
     await who.revoke_key(last.id)
     assert written.commands[-1] == TOLD, "a key revoked"
+
+
+@pytest.mark.parametrize("reads", [1, 2], ids=["before it begins to write", "between its look and its word"])
+async def test_a_key_that_is_revoked_in_the_middle_of_its_rotation_stays_revoked_and_has_no_heir(
+    who: Directory, written: Written, store: Store, reads: int
+) -> None:
+    await who.create_tenant("acme")
+    old, token = await who.create_key("acme")
+    seen = 0
+
+    async def revoke(command: tuple[Any, ...]) -> None:
+        nonlocal seen
+        seen += command == ("GET", names.api_key(old.id))
+        if seen == reads:
+            written.after = None
+            await store.directory.revoke_key(old.id)
+
+    written.after = revoke
+    with pytest.raises(Conflict, match="revoked meanwhile"):
+        await who.rotate_key(old.id, grace_s=60)
+    assert [key.revoked_at is None for key in await who.keys("acme")] == [False, False]
+    with pytest.raises(InvalidKey, match="revoked"):
+        await who.principal(token)
+
+
+async def test_a_tenant_that_is_disabled_while_it_is_declared_anew_stays_disabled(
+    who: Directory, written: Written, store: Store
+) -> None:
+    await who.create_tenant("acme")
+
+    async def disable(command: tuple[Any, ...]) -> None:
+        if command == ("GET", names.of("acme", "rec")):
+            written.after = None
+            await store.directory.set_disabled("acme", disabled=True)
+
+    written.after = disable
+    declared = await who.declare_tenant("acme", name="Acme")
+    assert declared == await who.tenant("acme")
+    assert (declared.name, declared.disabled) == ("Acme", True)
 
 
 async def test_a_process_believes_its_own_changes_at_once(who: Directory) -> None:
