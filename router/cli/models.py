@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import asdict
 from typing import Annotated, get_args
 
@@ -11,8 +12,10 @@ import yaml
 
 from policies.types import Model, PriceRule, Prices
 from router.configuration import settings as configuration
-from router.configuration.ladder import build_ladder
+from router.configuration.ladder import LOCAL_PREFIX, build_ladder
 from router.configuration.models import Weekday
+from router.upstream import engine
+from router.upstream.types import UpstreamModel
 
 app = typer.Typer(help="The models of the ladder, with prices and whether they can be called.", no_args_is_help=True)
 
@@ -35,11 +38,30 @@ def show(model: Annotated[str, typer.Argument(help="A model's id, as `rung model
 
 @app.command()
 def check() -> None:
-    """Check that every model of the ladder has a price and what it waits for. Ends with status 2 where one has none."""
+    """Check that every model of the ladder has a price and a provider, and tell what it waits for.
+
+    Ends with status 2 where one has none.
+    """
     ladder = build_ladder(configuration.load(), os.environ)
+    wrong = False
     for model in ladder.catalog.models:
         state = "ready" if model.available else f"waits: {model.unavailable_because}"
+        if fault := _fault(ladder.targets[model.id]):
+            wrong, state = True, fault
         print(f"{model.id:<28} priced; {state}")
+    if wrong:
+        sys.exit(2)
+
+
+def _fault(target: UpstreamModel) -> str:
+    """What would end every call of it, or ""."""
+    if target.name.startswith(LOCAL_PREFIX):
+        return ""
+    try:
+        engine.provider_of(target.name, target.api_base)
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def _known(model: Model) -> dict[str, object]:

@@ -154,7 +154,7 @@ def set_budget(
         if key is None:
             _refuse_declared(settings, tenant, period)
         else:
-            await store.directory.key(key)
+            await _require_key(store, key, tenant)
         scope = "" if key is None else f"key:{key}"
         name = f"{scope} {period.word}".strip()
         before = next((grant.terms for grant in await store.ledger.budgets(tenant) if grant.name == name), Terms())
@@ -190,6 +190,13 @@ def _changed(before: Terms, given: dict[str, Any]) -> Terms:
         return replace(before, **given)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
+
+
+async def _require_key(store: Store, key: str, tenant: str) -> None:
+    """Another tenant's key spends of another book: a budget for it here would hold nothing."""
+    owner = (await store.directory.key(key)).tenant
+    if owner != tenant:
+        raise typer.BadParameter(f"the key {key} is {owner}'s: `rung tenants set-budget {owner} ... --key {key}`")
 
 
 def dollars(text: str) -> int:

@@ -42,6 +42,15 @@ def load() -> ModuleType:
     return litellm
 
 
+def provider_of(name: str, api_base: str | None = None) -> str:
+    """The provider that LiteLLM takes a model's name for. Raises ValueError where it knows none; blocks as `load`."""
+    litellm = load()
+    try:
+        return str(litellm.get_llm_provider(name, api_base=api_base)[1])
+    except litellm.exceptions.BadRequestError:
+        raise ValueError(f"LiteLLM knows no provider for {name!r}: write it as provider/model") from None
+
+
 async def warm() -> ModuleType:
     """`load` in a thread, so that the event loop keeps answering meanwhile."""
     return await asyncio.to_thread(load)

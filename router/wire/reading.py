@@ -204,6 +204,8 @@ def _needs(request: Mapping[str, Any]) -> frozenset[Capability]:
         needs.add(Capability.LOGPROBS)
     if request.get("n", 1) > 1:
         needs.add(Capability.MULTIPLE_CHOICES)
+    if "audio" in (request.get("modalities") or ()):
+        needs.add(Capability.AUDIO)
     needs |= {"json_object": {Capability.JSON_OBJECT}, "json_schema": {Capability.JSON_SCHEMA}}.get(
         _format(request), set()
     )

@@ -142,6 +142,26 @@ def test_models_list_shows_prices_and_what_waits_for_a_key() -> None:
     assert "upstream: local/smollm2-135m" in run("models", "show", "smollm2-135m")
 
 
+def test_models_check_names_a_provider_that_nobody_knows(folder: Path) -> None:
+    listed = [PRICED, {**PRICED, "id": "lost", "upstream": "nobodys/x"}]
+    (folder / "rung.yaml").write_text(yaml.safe_dump({"models": listed}))
+    done = CliRunner().invoke(build(), ["models", "check"])
+    assert done.exit_code == 2
+    assert "priced; ready" in done.output
+    assert "LiteLLM knows no provider for 'nobodys/x': write it as provider/model" in done.output
+
+
+def test_a_budget_of_another_tenant_s_key_is_refused(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for tenant in ("acme", "other"):
+        run("tenants", "create", tenant)
+    key = run("keys", "create", "other").split()[1]
+    told = refused(capsys, monkeypatch, "tenants", "set-budget", "acme", "5", "--key", key)
+    assert f"the key {key} is other's" in told
+    assert "per month" in run("tenants", "set-budget", "other", "5", "--key", key)
+
+
 def test_tenants_and_keys_live_a_whole_life() -> None:
     assert "no tenants yet" in run("tenants", "list")
     assert "with $5.00 per total" in run("tenants", "create", "acme", "--budget", "5", "--window", "total")

@@ -123,6 +123,9 @@ def test_what_a_request_needs_of_a_model_is_seen() -> None:
         "response_format": {"type": "json_schema"},
     }
     assert demand_of(request).needs == frozenset(Capability) - {Capability.JSON_OBJECT}
+    spoken = {"model": "auto", "messages": [{"role": "user", "content": "x"}], "modalities": ["text", "audio"]}
+    assert demand_of(spoken).needs == {Capability.AUDIO}
+    assert demand_of({**spoken, "modalities": ["text"]}).needs == frozenset()
 
 
 @pytest.mark.parametrize(
