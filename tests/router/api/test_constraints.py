@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from router.dispatch.speeds import Speeds
 from router.resources.pepper import read_pepper
 from router.resources.resources import start_resources
 from router.store import INFERENCE, Store, Token
@@ -200,27 +201,32 @@ def test_a_session_stays_while_its_prompt_is_cheap_there_and_moves_up_at_once(
     assert risen.headers["x-rung-model"] == "large"
 
 
-def test_a_deadline_counts_with_how_fast_a_models_streams_have_been(bound: Running, keys: dict[str, str]) -> None:
-    """Near the end of the file: what the gateway has learnt, it keeps."""
-    with closing(Caller(bound, keys["free"])) as free:
-        wish = {"quality": 1.0, "max_latency_s": 2.0}
-        assert free.choice(HARD, rung=wish)["model"] == "small"
-        numbers = itertools.count()
-
-        def known() -> bool:
-            assert free.ask(f"{EASY} {next(numbers)} by and by", model="medium", stream=True).status_code == 200
-            return free.choice(HARD, rung=wish)["model"] == "medium"
-
-        until(known, "streams whose readers, on a busy machine, took too little of their time to matter")
+@pytest.fixture
+def _nothing_learnt(bound: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the gateway has learnt of its models' speeds is put aside, and what it learns now is forgotten."""
+    answering = bound.gateway.service._answering  # pyright: ignore[reportPrivateUsage]
+    monkeypatch.setattr(answering, "speeds", Speeds())
 
 
-def test_a_deadline_counts_with_how_fast_a_model_has_been(bound: Running, keys: dict[str, str]) -> None:
-    """The last of the file: what the gateway has learnt, it keeps."""
-    with closing(Caller(bound, keys["free"])) as free:
-        wish = {"quality": 1.0, "max_latency_s": 8.0}
-        assert free.choice(HARD, rung=wish)["model"] != "large"
-        for number in range(6):
-            assert free.ask(f"{EASY} {number}", model="large").status_code == 200
-        quick = free.choice(HARD, rung=wish)
+@pytest.mark.usefixtures("_nothing_learnt")
+def test_a_deadline_counts_with_how_fast_a_models_streams_have_been(caller: Callers) -> None:
+    free, wish = caller("free"), {"quality": 1.0, "max_latency_s": 2.0}
+    assert free.choice(HARD, rung=wish)["model"] == "small"
+    numbers = itertools.count()
+
+    def known() -> bool:
+        assert free.ask(f"{EASY} {next(numbers)} by and by", model="medium", stream=True).status_code == 200
+        return free.choice(HARD, rung=wish)["model"] == "medium"
+
+    until(known, "streams whose readers, on a busy machine, took too little of their time to matter")
+
+
+@pytest.mark.usefixtures("_nothing_learnt")
+def test_a_deadline_counts_with_how_fast_a_model_has_been(caller: Callers) -> None:
+    free, wish = caller("free"), {"quality": 1.0, "max_latency_s": 8.0}
+    assert free.choice(HARD, rung=wish)["model"] != "large"
+    for number in range(6):
+        assert free.ask(f"{EASY} {number}", model="large").status_code == 200
+    quick = free.choice(HARD, rung=wish)
     assert quick["model"] == "large"
     assert quick["expected_latency_s"] <= 8.0
