@@ -207,6 +207,13 @@ class StoreUnavailable(RungError):
 DRAINING = "This process is shutting down; ask again, another one will answer."
 
 
+class Overloaded(RungError):
+    """So many bytes of bodies are on their way to this process that it takes no more for the moment."""
+
+    status = 503
+    code = "overloaded"
+
+
 class Draining(RungError):
     """The process is shutting down and takes no new work."""
 

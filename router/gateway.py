@@ -43,6 +43,7 @@ from router.telemetry import Metrics
 from router.tenants.alerting import Alerting
 from router.tenants.declared import declare_tenants
 from router.upstream.client import UpstreamClient
+from router.wire.body import Coming
 
 # The collector's default wakes every 700 allocations and walks everything that start-up left: p99 pays for it.
 GC_THRESHOLD = 50_000
@@ -65,6 +66,7 @@ class Gateway:
     metrics: Metrics
     settler: Settler
     health: Health
+    coming: Coming
     aftermath: Aftermath | None = None
     classifiers: ClassifierWatch | None = None
     looking: Looking | None = None
@@ -124,6 +126,7 @@ async def open_gateway(settings: Settings, resources: Resources, metrics: Metric
         metrics=metrics,
         settler=settler,
         health=breakers,
+        coming=Coming(settings.server.max_coming_bytes),
         aftermath=aftermath,
         classifiers=watch,
         looking=looking,

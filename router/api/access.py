@@ -38,7 +38,14 @@ async def json_object(request: Request, *, max_bytes: int | None = None) -> dict
     limit = server.max_body_bytes if max_bytes is None else min(max_bytes, server.max_body_bytes)
     headers: dict[bytes, bytes] = dict(request.scope["headers"])
     whole = WHOLE in request.scope
-    body = await read_body(headers, request.receive, max_bytes=limit, timeout_s=server.body_timeout_s, whole=whole)
+    body = await read_body(
+        headers,
+        request.receive,
+        max_bytes=limit,
+        timeout_s=server.body_timeout_s,
+        coming=gateway_of(request).coming,
+        whole=whole,
+    )
     return parse_object(body)
 
 

@@ -18,6 +18,8 @@ class ServerSettings(Section):
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
     workers: Annotated[int, Field(ge=1, le=128)] = 1
     max_body_bytes: Annotated[int, Field(ge=1024)] = 20 * 1024 * 1024
+    # Of bodies that are not whole yet, in one process: a thousand slow ones of 20 MB would fill a machine.
+    max_coming_bytes: Annotated[int, Field(ge=1024)] = 512 * 1024 * 1024
     body_timeout_s: Annotated[float, Field(gt=0)] = 30.0
     request_timeout_s: Annotated[float, Field(gt=0)] = 600.0
     drain_timeout_s: Annotated[float, Field(ge=0)] = 30.0

@@ -11,7 +11,7 @@ import jiter
 import orjson
 from starlette.types import Message, Receive
 
-from router.errors import BodyTooLarge, BodyTooSlow, InvalidJSON, UnsupportedMedia
+from router.errors import BodyTooLarge, BodyTooSlow, InvalidJSON, Overloaded, UnsupportedMedia
 
 # Keys and values of one body. A parser makes an object of each while the event loop stands still, half a second for so
 # many; ten thousand messages of several parts have a third of them.
@@ -25,8 +25,36 @@ class ClientGone(Exception):
     """The client closed the connection before its request was whole."""
 
 
+class Coming:
+    """The bodies of a process that are not whole yet, in bytes: their senders take their time, and memory.
+
+    Args:
+        most: bytes that may be held of all together.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self.held = 0
+
+    def take(self, size: int) -> None:
+        """Make room for some bytes more. Raises Overloaded."""
+        if self.held + size > self._most:
+            raise Overloaded(
+                f"More than {self._most} bytes of bodies are on their way (setting `server.max_coming_bytes`); send it"
+                " again in a moment.",
+                retry_after_s=1,
+            )
+        self.held += size
+
+
 async def read_body(
-    headers: Mapping[bytes, bytes], receive: Receive, *, max_bytes: int, timeout_s: float, whole: bool = False
+    headers: Mapping[bytes, bytes],
+    receive: Receive,
+    *,
+    max_bytes: int,
+    timeout_s: float,
+    coming: Coming,
+    whole: bool = False,
 ) -> bytes:
     """The whole body.
 
@@ -35,11 +63,13 @@ async def read_body(
         receive: ASGI's receive.
         max_bytes: the largest body that is taken.
         timeout_s: seconds within which all of it must have arrived. whole: it has arrived; no clock is set.
+        coming: what else is on its way to this process.
 
     Raises:
         UnsupportedMedia: not JSON by its content type, or compressed.
         BodyTooLarge: over the limit, by its declared length or by its bytes.
         BodyTooSlow: not whole in time.
+        Overloaded: too much is on its way already.
         ClientGone: the connection was closed.
     """
     _check_headers(headers, max_bytes)
@@ -50,7 +80,7 @@ async def read_body(
         return _within(message.get("body", b""), max_bytes)
     try:
         async with asyncio.timeout(timeout_s):
-            return await _collect(message, receive, max_bytes)
+            return await _collect(message, receive, max_bytes, coming)
     except TimeoutError:
         raise BodyTooSlow(f"The body did not arrive within {timeout_s:g} s.") from None
 
@@ -84,16 +114,22 @@ async def _in_time(receive: Receive, timeout_s: float) -> Message:
         raise BodyTooSlow(f"The body did not arrive within {timeout_s:g} s.") from None
 
 
-async def _collect(message: Message, receive: Receive, max_bytes: int) -> bytes:
-    parts = bytearray(message.get("body", b""))
-    while message.get("more_body", False):
-        if len(parts) > max_bytes:
-            raise _too_large(max_bytes)
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientGone
-        parts += message.get("body", b"")
-    return _within(bytes(parts), max_bytes)
+async def _collect(message: Message, receive: Receive, max_bytes: int, coming: Coming) -> bytes:
+    parts = bytearray()
+    try:
+        while True:
+            part = message.get("body", b"")
+            coming.take(len(part))
+            parts += part
+            if len(parts) > max_bytes:
+                raise _too_large(max_bytes)
+            if not message.get("more_body", False):
+                return bytes(parts)
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+    finally:
+        coming.held -= len(parts)
 
 
 def parse_object(body: bytes) -> dict[str, Any]:

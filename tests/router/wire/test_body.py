@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.types import Message
 
-from router.errors import BodyTooLarge, BodyTooSlow, InvalidJSON
+from router.errors import BodyTooLarge, BodyTooSlow, InvalidJSON, Overloaded
 from router.wire.body import (
     MAX_VALUES,
     ClientGone,
+    Coming,
     _count_parts,  # pyright: ignore[reportPrivateUsage] - exact by itself, while its caller only compares
     parse_object,
     read_body,
@@ -80,16 +81,42 @@ class Sender:
 @pytest.mark.parametrize("parts", [(), (b"{",)], ids=["nothing of it", "the beginning of it"])
 async def test_a_body_is_waited_for_no_longer_than_said(parts: tuple[bytes, ...]) -> None:
     with pytest.raises(BodyTooSlow, match=r"0\.01 s"):
-        await read_body(JSON, Sender(*parts).receive, max_bytes=100, timeout_s=0.01)
+        await read_body(JSON, Sender(*parts).receive, max_bytes=100, timeout_s=0.01, coming=Coming(10_000))
 
 
 @pytest.mark.parametrize("parts", [(b"x" * 101,), (b"x" * 60, b"x" * 60)], ids=["at once", "in parts"])
 async def test_a_body_over_the_limit_is_refused_by_its_bytes(parts: tuple[bytes, ...]) -> None:
     with pytest.raises(BodyTooLarge, match="100 bytes"):
-        await read_body(JSON, Sender(*parts, b"x", b"x").receive, max_bytes=100, timeout_s=5)
+        await read_body(JSON, Sender(*parts, b"x", b"x").receive, max_bytes=100, timeout_s=5, coming=Coming(10_000))
 
 
 @pytest.mark.parametrize("parts", [(), (b"{",)], ids=["before it", "in the middle of it"])
 async def test_a_client_that_leaves_is_not_waited_for(parts: tuple[bytes, ...]) -> None:
     with pytest.raises(ClientGone):
-        await read_body(JSON, Sender(*parts, leaves=True).receive, max_bytes=100, timeout_s=5)
+        await read_body(JSON, Sender(*parts, leaves=True).receive, max_bytes=100, timeout_s=5, coming=Coming(10_000))
+
+
+async def test_so_many_bytes_may_be_on_their_way_and_no_more() -> None:
+    coming = Coming(250)
+    waiting = [asyncio.create_task(_reading(Sender(b"x" * 100), coming)) for _ in range(2)]
+    await asyncio.sleep(0)
+    assert coming.held == 200
+    with pytest.raises(Overloaded, match=r"server\.max_coming_bytes"):
+        await _reading(Sender(b"x" * 40, b"x" * 40), coming)
+    assert coming.held == 200
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    assert coming.held == 0
+
+
+async def test_a_body_that_is_whole_or_too_long_or_left_gives_its_room_back() -> None:
+    coming = Coming(1_000)
+    for sender in (Sender(b"x" * 60, b"x" * 60), Sender(b"{", leaves=True), Sender(b"{")):
+        with pytest.raises((BodyTooLarge, ClientGone, BodyTooSlow)):
+            await _reading(sender, coming, timeout_s=0.01)
+        assert coming.held == 0
+
+
+async def _reading(sender: Sender, coming: Coming, timeout_s: float = 30) -> bytes:
+    return await read_body(JSON, sender.receive, max_bytes=110, timeout_s=timeout_s, coming=coming)
