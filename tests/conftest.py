@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 import hypothesis
 import pytest
@@ -30,8 +31,12 @@ PROVIDER_VARIABLES = (
 
 
 @pytest.fixture(autouse=True)
-def _no_settings_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A developer's own keys and settings neither help nor harm a test, and are never used by one."""
+def _no_settings_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A developer's own keys and settings neither help nor harm a test, nor do those that a test has left behind."""
+    before = set(os.environ)
     for name in list(os.environ):
         if name in PROVIDER_VARIABLES or name.startswith("RUNG_"):
             monkeypatch.delenv(name)
+    yield
+    for name in set(os.environ) - before:  # `rung serve` tells its workers by the environment
+        del os.environ[name]
