@@ -41,7 +41,7 @@ def test_it_ends_with_length_and_is_billed_as_what_has_passed(
     relayed = sum(len(event["choices"][0]["delta"].get("content") or "") for event in events)
     record = client.get(f"/v1/decisions/{reply.headers['x-rung-decision-id']}").json()["served"]
     assert (record["finish_reason"], record["estimated"]) == ("length", True)
-    assert record["usage"]["output"] == -(-relayed // 4)
+    assert record["usage"]["output"] == min(-(-relayed // 4), 2_000), "an estimate is no more than the call could make"
     paid = books.settled() - before
     assert paid == record["cost_nano"]
     assert paid >= record["usage"]["output"] * NANO_PER_TOKEN_OUT
