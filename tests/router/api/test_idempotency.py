@@ -104,10 +104,10 @@ def test_a_failure_leaves_the_key_new(
 
 
 def test_a_purge_forgets_what_a_key_stood_for(
-    client: httpx.Client, upstream: FakeUpstream, books: Books, named: dict[str, str]
+    gateway: Running, client: httpx.Client, upstream: FakeUpstream, books: Books, named: dict[str, str]
 ) -> None:
     client.post(CHAT, json=question(), headers=named)
-    books.settled()
+    gateway.booked()
     books.run(books.store.cache.purge("demo"))
     again = client.post(CHAT, json=question(), headers=named)
     assert again.status_code == 200
