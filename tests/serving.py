@@ -83,9 +83,9 @@ def until(condition: Callable[[], bool], what: str, within_s: float = WITHIN_S) 
         time.sleep(POLL_S)  # other processes' doings: there is no event to wait for
 
 
-def is_ready(url: str) -> bool:
+def is_ready(url: str, within_s: float = WITHIN_S) -> bool:
     try:
-        return CLIENT.get(f"{url}/readyz", timeout=WITHIN_S).status_code == 200
+        return CLIENT.get(f"{url}/readyz", timeout=within_s).status_code == 200
     except httpx.HTTPError:
         return False
 

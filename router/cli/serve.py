@@ -136,6 +136,12 @@ class _Workers(Multiprocess):
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # what came meanwhile comes now
 
+    def terminate_all(self) -> None:
+        """Close the door, then let the workers drain: who comes now is refused at once, and asks elsewhere."""
+        for door in self.sockets:
+            door.close()
+        super().terminate_all()
+
     def keep_subprocess_alive(self) -> None:
         """Twice a second: replace what died or hangs, so that all that is left has just answered its supervisor."""
         before = {worker.pid for worker in self.processes}

@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractContextManager, asynccontextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
@@ -64,17 +65,29 @@ async def begun(process: Process) -> AsyncGenerator[aiohttp.ClientResponse]:
         yield reply
 
 
-async def test_a_stopped_gateway_lets_its_streams_end_books_them_and_exits_with_0(tmp_path: Path) -> None:
+def refuses(url: str) -> bool:
+    """Whether who connects now is told so at once."""
+    try:
+        socket.create_connection((urlsplit(url).hostname, urlsplit(url).port), timeout=WITHIN_S).close()
+    except ConnectionError:
+        return True
+    return False
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+async def test_a_stopped_gateway_refuses_lets_its_streams_end_books_them_and_exits_with_0(
+    tmp_path: Path, workers: str
+) -> None:
     gate = asyncio.Event()
     async with FakeUpstream(
         Answer(text="one two three", between=gate, input_tokens=1000, output_tokens=500)
     ) as upstream:
-        manager = started(tmp_path, upstream, drain_s=PATIENCE_S)
+        manager = started(tmp_path, upstream, "--workers", workers, drain_s=PATIENCE_S)
         process = await asyncio.to_thread(manager.__enter__)
         try:
             async with begun(process) as reply:
                 process.popen.send_signal(signal.SIGTERM)
-                await beside(until, lambda: not is_ready(process.url), "readiness off")
+                await beside(until, lambda: refuses(process.url), "the door is shut")
                 gate.set()
                 assert (await reply.text()).endswith("data: [DONE]\n\n")
             code = await asyncio.to_thread(process.popen.wait, WITHIN_S)

@@ -212,7 +212,9 @@ async def a_model_without_a_price_is_not_called(rig: Rig) -> list[Finding]:
     tenant = await stage.tenant(rig.fresh("unpriced"))
     path = stage.process.folder / "rung.yaml"
     before = path.read_text()
-    path.write_text(yaml.safe_dump({"models": [*fake_ladder(stage.upstream.openai_base), *_unpriced("")]}))
+    path.write_text(
+        yaml.safe_dump({"models": [*fake_ladder(stage.upstream.openai_base), *_unpriced(stage.upstream.openai_base)]})
+    )
 
     async def refused() -> bool:
         return "there is no price for openai/nobody-knows-it" in stage.process.log

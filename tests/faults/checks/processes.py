@@ -61,7 +61,7 @@ def _goes_off(stage: Stage) -> bool:
         import time
 
         deadline = time.monotonic() + 20
-        while is_ready(stage.process.url):
+        while is_ready(stage.process.url, within_s=10):
             if time.monotonic() > deadline:
                 return False
             time.sleep(0.02)
